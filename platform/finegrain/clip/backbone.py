@@ -59,7 +59,7 @@ def encode(backbone: Backbone, images: Sequence[RgbImage], batch_size: int = 8) 
     """The tokens of all images, encoded `batch_size` at a time without gradient."""
     if not images:
         raise ValueError("encode needs at least one image")
-    with torch.inference_mode():
+    with torch.no_grad():
         return PatchTokens.concatenate(
             [
                 backbone.encode_images(backbone.preprocess(images[start : start + batch_size]))

