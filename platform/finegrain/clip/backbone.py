@@ -42,12 +42,12 @@ class Backbone(Protocol):
 
 
 def resize_square(image: RgbImage, side: int) -> RgbImage:
-    """Bicubic resize to side × side with antialiasing, aspect ratio given up as in CLIP-based FSAD."""
+    """Bicubic resize to side × side with antialiasing; the aspect ratio is given up."""
     return np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC))
 
 
 def normalise(images: Sequence[RgbImage], side: int, mean: Tensor, std: Tensor) -> Tensor:
-    """RGB images -> (B,3,side,side) float32 on mean's device; mean and std are (3,) on a 0-1 scale."""
+    """RGB images -> (B,3,side,side) float32; mean and std (3,) are on a 0-1 scale."""
     if not images:
         raise ValueError("preprocess needs at least one image")
     stacked = np.stack([resize_square(image, side) for image in images])

@@ -20,7 +20,7 @@ MEAN, STD = 127 / 255, 128 / 255  # the weights were trained on (x - 127) / 128
 
 
 class EfficientNetLite1:
-    """The frozen tower as a `Backbone`: levels of stride 8, 16 and 32 joined on the stride-16 grid."""
+    """The frozen tower as a `Backbone`; strides 8, 16 and 32 joined on the stride-16 grid."""
 
     name = "efficientnet_lite1"
 

@@ -1,0 +1,1 @@
+"""finegrain: benchmark and serve few-shot visual anomaly detection."""

@@ -1,0 +1,97 @@
+"""A fitted detector as a directory: what it is in config.json, what it learned in safetensors."""
+
+import json
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from finegrain.clip import Backbone
+from finegrain.data.shots import Shot
+from finegrain.detectors import Detector, make_detector
+from finegrain.errors import CheckpointError, InputError
+from finegrain.files import new_directory, write_json
+
+FORMAT = 1
+CONFIG, WEIGHTS = "config.json", "detector.safetensors"
+
+
+class CheckpointConfig(BaseModel):
+    """The content of config.json."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int
+    finegrain: str
+    dataset: str
+    category: str
+    detector: str
+    options: dict[str, Any]
+    seed: int
+    backbone: str
+    backbone_sha256: str
+    shots: tuple[Shot, ...]
+
+
+def save_detector(
+    detector: Detector, directory: Path, *, dataset: str, category: str, shots: Sequence[Shot]
+) -> None:
+    """Write a fitted detector; the directory appears whole or not at all."""
+    config = CheckpointConfig(
+        format=FORMAT,
+        finegrain=version("finegrain"),
+        dataset=dataset,
+        category=category,
+        detector=detector.name,
+        options=vars(detector.config),
+        seed=detector.seed,
+        backbone=detector.backbone.name,
+        backbone_sha256=detector.backbone.weights_hash,
+        shots=tuple(shots),
+    )
+    with new_directory(directory) as scratch:
+        write_json(scratch / CONFIG, config.model_dump(mode="json"))
+        tensors = {name: value.contiguous() for name, value in detector.state().items()}
+        save_file(tensors, scratch / WEIGHTS)
+
+
+def read_config(directory: Path) -> CheckpointConfig:
+    """The checkpoint's config.json; CheckpointError where it is missing or not understood."""
+    try:
+        content = json.loads((directory / CONFIG).read_text())
+        found = content.get("format")
+        if found != FORMAT:
+            raise CheckpointError(
+                f"{directory} has checkpoint format {found}; this version reads {FORMAT}"
+            )
+        return CheckpointConfig.model_validate(content)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{directory} is no checkpoint: {CONFIG} is missing") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, ValidationError) as error:
+        raise CheckpointError(f"{directory / CONFIG} is damaged: {error}") from error
+
+
+def load_detector(directory: Path, backbone: Backbone) -> Detector:
+    """The fitted detector, on the backbone whose features it was fitted on.
+
+    Raises:
+        CheckpointError: incomplete, damaged, or made with other backbone weights.
+    """
+    config = read_config(directory)
+    if config.backbone_sha256 != backbone.weights_hash:
+        raise CheckpointError(
+            f"{directory} was fitted on backbone {config.backbone} with weights "
+            f"{config.backbone_sha256[:12]}; got {backbone.name} with weights "
+            f"{backbone.weights_hash[:12]}. "
+            "Load that backbone, or fit again"
+        )
+    try:
+        detector = make_detector(config.detector, backbone, config.options, seed=config.seed)
+        detector.load_state(load_file(directory / WEIGHTS))
+    except (OSError, SafetensorError, KeyError, InputError) as error:
+        raise CheckpointError(f"{directory} can't be loaded: {error}") from error
+    return detector

@@ -1,0 +1,179 @@
+"""A benchmark over Ray Tune: every trial that has no valid result on disk is run.
+
+All of it lies in one directory, which every node must reach:
+
+    benchmark.json              the grid
+    trials/NAME/                result.json, checkpoint/ and heatmaps.png, written by the worker
+    results.csv, table.md, ...  see report.py
+    mlflow.json                 where it was recorded, see record.py
+
+So resuming is planning again; Tune's own snapshots are not needed, and are thrown away.
+"""
+
+import fcntl
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import ray
+from pydantic import ValidationError
+from ray import tune
+from ray.tune import Callback, FailureConfig, RunConfig, TuneConfig
+
+from finegrain.cluster.plan import Benchmark, Trial, TrialResult, read_result
+from finegrain.cluster.trial import RESULT, Worker, failed, store
+from finegrain.errors import ConfigError
+from finegrain.files import write_text
+
+BENCHMARK, TRIALS = "benchmark.json", "trials"
+RETRIES = 2  # of a trial whose process died or raised what is not an InputError
+
+
+@dataclass(frozen=True)
+class Share:
+    """What each trial is given; fractions of a GPU let several trials share one."""
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.cpus <= 0 or self.gpus < 0:
+            raise ConfigError(
+                f"a trial needs more than 0 CPUs and at least 0 GPUs; got {self.cpus}, {self.gpus}"
+            )
+
+    @property
+    def device(self) -> str:
+        """Where a trial computes."""
+        return "cuda" if self.gpus else "cpu"
+
+
+def check_new(directory: Path) -> None:
+    """ConfigError where a benchmark lies in the directory already."""
+    if (directory / BENCHMARK).exists():
+        raise ConfigError(
+            f"{directory} already holds a benchmark; continue it with --resume {directory.name}, "
+            "or choose another --output"
+        )
+
+
+def create(benchmark: Benchmark, directory: Path) -> None:
+    """Write the grid into a new benchmark directory."""
+    check_new(directory)
+    write_text(directory / BENCHMARK, benchmark.model_dump_json(indent=1) + "\n")
+
+
+def load(directory: Path) -> Benchmark:
+    """The grid of an existing benchmark directory."""
+    try:
+        return Benchmark.model_validate_json((directory / BENCHMARK).read_bytes())
+    except FileNotFoundError as error:
+        raise ConfigError(f"{directory} holds no {BENCHMARK}: nothing to resume") from error
+    except ValidationError as error:
+        raise ConfigError(f"{directory / BENCHMARK} is damaged: {error}") from error
+
+
+@contextmanager
+def only_driver(directory: Path) -> Iterator[None]:
+    """Hold the directory's lock; ConfigError while another driver runs the same benchmark."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigError(f"another driver is running {directory}; wait for it") from error
+        yield
+
+
+def trial_directory(directory: Path, trial: Trial) -> Path:
+    """Where everything of the trial lies."""
+    return directory / TRIALS / trial.name
+
+
+def stored_results(directory: Path, trials: Sequence[Trial]) -> dict[str, TrialResult]:
+    """The valid results on disk by trial name, failed ones included."""
+    found = {t.name: read_result(trial_directory(directory, t) / RESULT, t) for t in trials}
+    return {name: result for name, result in found.items() if result}
+
+
+def run_missing(
+    trials: Sequence[Trial],
+    results: Mapping[str, TrialResult],
+    directory: Path,
+    share: Share,
+    report: Callable[[TrialResult], None],
+) -> None:
+    """Run each trial that has no "ok" result, reporting every new result as it comes."""
+    missing = [t for t in trials if t.name not in results or results[t.name].status != "ok"]
+    if not missing:
+        return
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False)
+    threads = max(1, int(share.cpus))
+    snapshots = directory / "tune"
+    shutil.rmtree(snapshots, ignore_errors=True)
+    tuner = tune.Tuner(
+        tune.with_resources(_trainable, {"cpu": share.cpus, "gpu": share.gpus}),
+        param_space={
+            "trial": tune.grid_search([trial.model_dump(mode="json") for trial in missing]),
+            "directory": str(directory),
+            "device": share.device,
+            "threads": threads,
+        },
+        tune_config=TuneConfig(reuse_actors=True),
+        run_config=RunConfig(
+            name="trials",
+            storage_path=str(snapshots),
+            failure_config=FailureConfig(max_failures=RETRIES),
+            callbacks=[_Reporter(directory, report)],
+            verbose=0,
+        ),
+    )
+    tuner.fit()
+    shutil.rmtree(snapshots, ignore_errors=True)
+
+
+def _trainable(config: dict[str, Any]) -> None:
+    """Runs in a Ray worker; a trial that was finished before its worker died is not run again."""
+    trial = Trial.model_validate(config["trial"])
+    directory = trial_directory(Path(config["directory"]), trial)
+    result = read_result(directory / RESULT, trial)
+    if result is None or result.status != "ok":
+        result = _worker(config["device"], config["threads"]).run(trial, directory)
+    tune.report({"status": result.status})
+
+
+@cache
+def _worker(device: str, threads: int) -> Worker:
+    """The process's own: it outlives a trial, since Tune reuses its processes."""
+    return Worker(device, threads)
+
+
+class _Reporter(Callback):
+    """Hands every result on, and writes one for a trial that never came to write its own."""
+
+    def __init__(self, directory: Path, report: Callable[[TrialResult], None]) -> None:
+        self._directory = directory
+        self._report = report
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its callbacks into snapshots, which are never read again."""
+        return {}
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Tune's word that the trainable returned."""
+        ours = Trial.model_validate(trial.config["trial"])
+        result = read_result(trial_directory(self._directory, ours) / RESULT, ours)
+        self._report(result or failed(ours, "the worker's result.json is not to be seen here"))
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Tune's word that the trainable raised, or its process died, once too often."""
+        ours = Trial.model_validate(trial.config["trial"])
+        lines = trial.get_error().args[0] if trial.get_error() else "its process died"
+        result = failed(ours, f"failed {RETRIES + 1} times: {str(lines).strip().splitlines()[-1]}")
+        store(result, trial_directory(self._directory, ours))
+        self._report(result)

@@ -1,0 +1,120 @@
+"""The main job: run what is missing of a benchmark, report it, record it."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from finegrain.cluster.bench import (
+    Share,
+    check_new,
+    create,
+    load,
+    only_driver,
+    run_missing,
+    stored_results,
+)
+from finegrain.cluster.plan import Benchmark, TrialResult, plan, resolve
+from finegrain.cluster.record import Recorder
+from finegrain.cluster.report import result_line, write_report
+from finegrain.errors import ConfigError
+from finegrain.tracking import default_uri
+
+Tell = Callable[[str], None]
+
+
+def full_benchmark(
+    grid: Mapping[str, Any],
+    *,
+    output: Path | None,
+    resume: str | None,
+    tracking_uri: str | None,
+    share: Share,
+    tell: Tell,
+) -> bool:
+    """Start the benchmark of that grid (see `resolve`), or resume one; True if it is complete."""
+    if resume:
+        if grid or output:
+            given = ", ".join([*grid, *(["output"] if output else [])])
+            raise ConfigError(f"--resume takes the grid that the run began with; leave out {given}")
+        directory = (Path(resume) if Path(resume).is_dir() else runs_folder() / resume).resolve()
+        benchmark = load(directory)
+    else:
+        name = time.strftime("full_benchmark-%Y%m%d-%H%M%S")
+        directory = (output or runs_folder() / name).resolve()
+        check_new(directory)
+        tell(f"Preparing the data set {grid.get('dataset', 'factory')}")
+        benchmark = resolve(beside=directory.parent, **grid)
+        create(benchmark, directory)
+    return run_benchmark(benchmark, directory, share, tell, tracking_uri)
+
+
+def run_benchmark(
+    benchmark: Benchmark, directory: Path, share: Share, tell: Tell, uri: str | None = None
+) -> bool:
+    """Run, report and record; True if every trial of the benchmark has its result."""
+    with only_driver(directory):
+        trials = plan(benchmark)
+        results = stored_results(directory, trials)
+        done = sum(result.status == "ok" for result in results.values())
+        tell(f"{len(trials)} trials, {done} of them done before; results in {directory}")
+        recorder = Recorder(benchmark, directory, uri or default_uri(directory), tell)
+        progress = Progress(done, len(trials), tell)
+
+        def report(result: TrialResult) -> None:
+            progress.step(result)
+            recorder.record(result)
+
+        run_missing(trials, results, directory, share, report)
+        return _conclude(benchmark, directory, recorder, tell)
+
+
+def record_benchmark(
+    benchmark: Benchmark, directory: Path, tell: Tell, uri: str | None = None
+) -> bool:
+    """Report and record what lies on disk without running anything; True if all was recorded."""
+    with only_driver(directory):
+        recorder = Recorder(benchmark, directory, uri or default_uri(directory), tell)
+        _conclude(benchmark, directory, recorder, tell)
+        return not recorder.failed
+
+
+def runs_folder() -> Path:
+    """Where benchmarks lie when no --output is given: $FINEGRAIN_RUNS, or runs/ right here.
+
+    A job's working directory may be a copy that Ray deletes, so results never go there.
+    """
+    if runs := os.environ.get("FINEGRAIN_RUNS"):
+        return Path(runs)
+    shipped = "runtime_resources" in Path.cwd().parts
+    return Path.home() / "finegrain-runs" if shipped else Path("runs")
+
+
+class Progress:
+    """A line for every finished trial, with the time that is left at the pace so far."""
+
+    def __init__(self, done: int, total: int, tell: Tell) -> None:
+        self._first, self._done, self._total = done, done, total
+        self._tell = tell
+        self._start = time.monotonic()
+
+    def step(self, result: TrialResult) -> None:
+        """Tell of one more finished trial."""
+        self._done += 1
+        pace = (time.monotonic() - self._start) / (self._done - self._first)
+        left = round(pace * (self._total - self._done))
+        width = len(str(self._total))
+        self._tell(
+            f"[{self._done:{width}}/{self._total}, {left // 60}:{left % 60:02} left] "
+            f"{result_line(result)}"
+        )
+
+
+def _conclude(benchmark: Benchmark, directory: Path, recorder: Recorder, tell: Tell) -> bool:
+    trials = plan(benchmark)
+    results = stored_results(directory, trials)
+    tell(f"\n{write_report(benchmark, trials, results, directory)}\n")
+    recorder.finish(trials, results)
+    tell(f"Tables, results.csv and heatmaps: {directory}")
+    return all(t.name in results and results[t.name].status == "ok" for t in trials)

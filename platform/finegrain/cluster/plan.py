@@ -1,0 +1,175 @@
+"""What is to be run: a benchmark is a grid of trials, and every trial has one result."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from importlib.metadata import version
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from finegrain.clip import BACKBONES
+from finegrain.data import load_category, prepare_dataset
+from finegrain.data.shots import Shot
+from finegrain.detectors import DETECTORS, detector_class
+from finegrain.errors import ConfigError, DatasetError
+from finegrain.evaluation.metrics import Scores
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Benchmark(_Record):
+    """The grid, as it stands in benchmark.json; paths are absolute."""
+
+    dataset: str
+    data_root: Path
+    categories: tuple[str, ...] = Field(min_length=1)
+    methods: tuple[str, ...] = Field(min_length=1)
+    shots: tuple[int, ...] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field(min_length=1)
+    backbone: str
+    options: dict[str, dict[str, Any]] = {}  # method -> its options
+
+
+class Trial(_Record):
+    """One fit and its evaluation; plain values only, so that it can cross to any worker."""
+
+    dataset: str
+    data_root: Path
+    data_fingerprint: str
+    category: str
+    method: str
+    options: dict[str, Any]
+    shots: int
+    seed: int
+    backbone: str
+
+    @property
+    def name(self) -> str:
+        """What it is called in folders and messages."""
+        return f"{self.category}_{self.method}_{self.shots}shot_seed{self.seed}"
+
+    def config_hash(self) -> str:
+        """SHA-256 of all that decides the result; not of where the data lie."""
+        decisive = self.model_dump(mode="json", exclude={"data_root"})
+        decisive["finegrain"] = version("finegrain")
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
+class TrialResult(_Record):
+    """What came of a trial, as it stands in result.json; scores from 0 to 1."""
+
+    trial: Trial
+    config_hash: str
+    status: Literal["ok", "failed"]
+    error: str | None = None
+    scores: Scores = Scores()
+    fit_seconds: float | None = None
+    score_ms: float | None = None  # an image, from tokens to prediction
+    encode_ms: float | None = None  # an image, from file to tokens
+    checkpoint: Path | None = None
+    support: tuple[Shot, ...] = ()
+    environment: dict[str, str] = {}
+
+
+def resolve(
+    *,
+    beside: Path,
+    dataset: str = "factory",
+    data_root: Path | None = None,
+    categories: Sequence[str] | None = None,
+    methods: Sequence[str] | None = None,
+    shots: Sequence[int] = (1, 2, 4),
+    seeds: Sequence[int] = (0, 1, 2),
+    backbone: str = "efficientnet_lite1",
+    options: Sequence[str] = (),
+) -> Benchmark:
+    """The benchmark with every name checked and its data in place; InputError says what is wrong.
+
+    The factory is rendered `beside`/data/factory unless `data_root` says another place.
+    """
+    if backbone not in BACKBONES:
+        raise ConfigError(f"no backbone {backbone!r}; known: {', '.join(sorted(BACKBONES))}")
+    methods = list(dict.fromkeys(methods or sorted(DETECTORS)))
+    by_method = parse_options(options)
+    for method in methods:
+        detector_class(method).Config.from_options(by_method.get(method, {}))
+    if unused := sorted(set(by_method) - set(methods)):
+        raise ConfigError(
+            f"options are given for {', '.join(unused)}, which is not among --methods"
+        )
+    if bad := [count for count in shots if count < 1]:
+        raise ConfigError(f"shots must be 1 or more; got {bad}")
+    if data_root is None and dataset != "factory":
+        raise ConfigError(f"dataset {dataset} needs --data-root, the folder of its categories")
+    root = (data_root or beside / "data" / "factory").resolve()
+    chosen = prepare_dataset(dataset, root, categories)
+    return Benchmark(
+        dataset=dataset,
+        data_root=root,
+        categories=tuple(dict.fromkeys(chosen)),
+        methods=tuple(methods),
+        shots=tuple(sorted(set(shots))),
+        seeds=tuple(dict.fromkeys(seeds)),
+        backbone=backbone,
+        options=by_method,
+    )
+
+
+def parse_options(given: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """["METHOD.OPTION=VALUE", ...] -> {METHOD: {OPTION: value}}; a value is JSON or plain text."""
+    parsed: dict[str, dict[str, Any]] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        method, dot, option = name.partition(".")
+        if not (equals and dot and method and option):
+            raise ConfigError(
+                f"expected METHOD.OPTION=VALUE, for example spade.nearest_patches=3; got {text!r}"
+            )
+        try:
+            parsed.setdefault(method, {})[option] = json.loads(value)
+        except json.JSONDecodeError:
+            parsed.setdefault(method, {})[option] = value
+    return parsed
+
+
+def plan(benchmark: Benchmark) -> list[Trial]:
+    """All trials, category by category, so that a worker's encoded images serve the next trial."""
+    fingerprints = {name: _fingerprint(benchmark, name) for name in benchmark.categories}
+    return [
+        Trial(
+            dataset=benchmark.dataset,
+            data_root=benchmark.data_root,
+            data_fingerprint=fingerprints[category],
+            category=category,
+            method=method,
+            options=benchmark.options.get(method, {}),
+            shots=shots,
+            seed=seed,
+            backbone=benchmark.backbone,
+        )
+        for category, method, shots, seed in product(
+            benchmark.categories, benchmark.methods, benchmark.shots, benchmark.seeds
+        )
+    ]
+
+
+def read_result(path: Path, trial: Trial) -> TrialResult | None:
+    """The trial's stored result; None where there is none that belongs to this very trial."""
+    try:
+        result = TrialResult.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+    return result if result.config_hash == trial.config_hash() else None
+
+
+def _fingerprint(benchmark: Benchmark, category: str) -> str:
+    """The category's fingerprint, or what is wrong with it: its trials will report that."""
+    try:
+        return load_category(benchmark.dataset, benchmark.data_root, category).fingerprint()
+    except DatasetError as error:
+        return f"unreadable: {error}"

@@ -1,0 +1,138 @@
+"""From results on disk to runs in MLflow, while the benchmark runs or after."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+
+from finegrain.cluster.bench import trial_directory
+from finegrain.cluster.plan import Benchmark, Trial, TrialResult
+from finegrain.cluster.report import rows_of
+from finegrain.cluster.trial import CHECKPOINT, HEATMAPS, environment
+from finegrain.evaluation.metrics import Scores
+from finegrain.evaluation.tables import means
+from finegrain.files import write_json
+from finegrain.tracking import BenchmarkRun
+
+MLFLOW = "mlflow.json"
+
+
+class Recorder:
+    """Records results one after the other, in a thread of its own.
+
+    The first failure is told once and ends the recording, never the benchmark: the results are on
+    disk, and jobs/record_benchmark.py records them when MLflow is back.
+    """
+
+    def __init__(
+        self, benchmark: Benchmark, directory: Path, uri: str, tell: Callable[[str], None]
+    ) -> None:
+        self._benchmark = benchmark
+        self._directory = directory
+        self._uri = uri
+        self._tell = tell
+        self._run: BenchmarkRun | None = None
+        self.failed = False
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="mlflow")
+        self._submit(self._open)
+
+    def record(self, result: TrialResult) -> None:
+        """Record one result soon; returns at once."""
+        self._submit(partial(self._record, result))
+
+    def finish(self, trials: Sequence[Trial], results: Mapping[str, TrialResult]) -> None:
+        """Record whatever was not yet, then the summary, and wait for it."""
+        for result in results.values():
+            self.record(result)
+        self._submit(partial(self._finish, trials, results))
+        self._thread.shutdown(wait=True)
+
+    def _submit(self, step: Callable[[], None]) -> None:
+        self._thread.submit(self._guarded, step)
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        if self.failed:
+            return
+        try:
+            step()
+        except Exception as error:  # whatever MLflow raises, the benchmark must go on
+            self.failed = True
+            self._tell(
+                f"MLflow at {self._uri} failed: {_first_line(error)}. The results are safe in "
+                f"{self._directory}; record them later with "
+                f"`python jobs/record_benchmark.py {self._directory}`"
+            )
+
+    def _open(self) -> None:
+        path = self._directory / MLFLOW
+        known = json.loads(path.read_text()) if path.is_file() else {}
+        run_id = known.get("run_id") if known.get("tracking_uri") == self._uri else None
+        artifacts = self._directory.parent / "mlflow-artifacts"
+        self._run = BenchmarkRun(self._uri, self._directory.name, artifacts, run_id)
+        write_json(path, {"tracking_uri": self._uri, "run_id": self._run.run_id})
+
+    def _record(self, result: TrialResult) -> None:
+        assert self._run is not None
+        trial = result.trial
+        directory = trial_directory(self._directory, trial)
+        timings = {
+            name: value
+            for name in ("fit_seconds", "score_ms", "encode_ms")
+            if (value := getattr(result, name)) is not None
+        }
+        scores = {name: 100 * v for name, v in asdict(result.scores).items() if v is not None}
+        params = trial.model_dump(
+            include={"dataset", "category", "method", "shots", "seed", "backbone"}
+        )
+        options = {f"{trial.method}.{name}": value for name, value in trial.options.items()}
+        shots = {f"shot_{i}_sha256": shot.sha256 for i, shot in enumerate(result.support)}
+        error = {"error": result.error} if result.error else {}
+        self._run.record(
+            trial.name,
+            hashlib.sha256(result.model_dump_json().encode()).hexdigest(),
+            params=params | options,
+            metrics=scores | timings,
+            tags=result.environment
+            | {"data_fingerprint": trial.data_fingerprint, "config_hash": result.config_hash}
+            | shots
+            | error,
+            artifacts=[p for p in (directory / CHECKPOINT, directory / HEATMAPS) if p.exists()]
+            if result.status == "ok"
+            else [],
+            failed=result.status == "failed",
+        )
+
+    def _finish(self, trials: Sequence[Trial], results: Mapping[str, TrialResult]) -> None:
+        assert self._run is not None
+        complete = all(t.name in results and results[t.name].status == "ok" for t in trials)
+        written = ["benchmark.json", "results.csv", "table.md"]
+        sheets = sorted(self._directory.glob("heatmaps_*.png"))
+        self._run.finish(
+            params=self._benchmark.model_dump(mode="json"),
+            metrics=_summary_metrics(trials, results),
+            tags=environment("cpu"),
+            artifacts=[self._directory / name for name in written] + sheets,
+            failed=not complete,
+        )
+
+
+def _summary_metrics(
+    trials: Sequence[Trial], results: Mapping[str, TrialResult]
+) -> dict[str, float]:
+    """Means over categories and seeds, named METHOD_SHOTSshot_METRIC."""
+    rows = rows_of(trials, results)
+    found = {}
+    for method, shots in sorted({(row.method, row.shots) for row in rows}):
+        group = [row for row in rows if (row.method, row.shots) == (method, shots)]
+        for metric in Scores.names():
+            if values := means(group, metric):
+                found[f"{method}_{shots}shot_{metric}"] = fmean(values)
+    return found
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

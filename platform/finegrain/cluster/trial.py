@@ -1,0 +1,167 @@
+"""One trial from beginning to end, on whatever worker it lands; no Ray in here.
+
+A worker keeps what is dear between its trials: the backbone, and the encoded test images of the
+categories it saw last.
+"""
+
+import platform
+import socket
+import subprocess
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import finegrain
+from finegrain.checkpoint import save_detector
+from finegrain.clip import Backbone, load_backbone
+from finegrain.cluster.plan import Trial, TrialResult
+from finegrain.data import Category, load_category
+from finegrain.data.images import read_rgb
+from finegrain.data.shots import Shot, check_no_leak, file_sha256, select_shots
+from finegrain.detectors import Detector, Prediction, make_detector
+from finegrain.errors import InputError
+from finegrain.evaluation.evaluate import TestSet, evaluate, load_test_set, score_all
+from finegrain.evaluation.figures import heatmap_strip, png
+from finegrain.files import write_bytes, write_text
+
+RESULT, CHECKPOINT, HEATMAPS = "result.json", "checkpoint", "heatmaps.png"
+KEPT_TEST_SETS = 2
+
+
+@dataclass(frozen=True)
+class EncodedCategory:
+    """A category with its test images encoded, and what that cost."""
+
+    category: Category
+    test: TestSet
+    encode_ms: float
+
+
+class Worker:
+    """Runs trials in one process, on one device, with a share of the cores."""
+
+    def __init__(self, device: str, threads: int) -> None:
+        self.device = device
+        self._backbones: dict[str, Backbone] = {}
+        self._encoded: OrderedDict[tuple[str, str], EncodedCategory] = OrderedDict()
+        torch.set_num_threads(threads)  # this process's share, as Ray gave it
+
+    def run(self, trial: Trial, directory: Path) -> TrialResult:
+        """Fit, score, evaluate and store; an InputError becomes a failed result, others go up."""
+        try:
+            result = self._run(trial, directory)
+        except InputError as error:
+            result = failed(trial, str(error))
+        store(result, directory)
+        return result
+
+    def _run(self, trial: Trial, directory: Path) -> TrialResult:
+        backbone = self._backbone(trial.backbone)
+        encoded = self._encode(trial, backbone)
+        paths = select_shots(encoded.category, trial.shots, trial.seed)
+        support = tuple(Shot(path, file_sha256(path)) for path in paths)
+        check_no_leak(support, encoded.test.sha256, trial.category)
+        images = [read_rgb(path) for path in paths]
+
+        detector = make_detector(trial.method, backbone, trial.options, seed=trial.seed)
+        start = time.perf_counter()
+        detector.fit(images)
+        fit_seconds = time.perf_counter() - start
+
+        detector.score(encoded.test.tokens[:1])  # not counted: first use fills caches
+        start = time.perf_counter()
+        prediction = score_all(detector, encoded.test.tokens)
+        score_ms = 1000 * (time.perf_counter() - start) / len(encoded.test.tokens)
+
+        scores = evaluate(prediction, encoded.test)
+        self._save(detector, trial, support, prediction, encoded, directory)
+        return TrialResult(
+            trial=trial,
+            config_hash=trial.config_hash(),
+            status="ok",
+            scores=scores,
+            fit_seconds=fit_seconds,
+            score_ms=score_ms,
+            encode_ms=encoded.encode_ms,
+            checkpoint=directory / CHECKPOINT,
+            support=support,
+            environment=environment(self.device),
+        )
+
+    def _backbone(self, name: str) -> Backbone:
+        if name not in self._backbones:
+            self._backbones = {name: load_backbone(name, self.device)}  # one at a time in memory
+        return self._backbones[name]
+
+    def _encode(self, trial: Trial, backbone: Backbone) -> EncodedCategory:
+        key = (trial.data_fingerprint, backbone.weights_hash)
+        if key not in self._encoded:
+            category = load_category(trial.dataset, trial.data_root, trial.category)
+            start = time.perf_counter()
+            test = load_test_set(category, backbone)
+            encode_ms = 1000 * (time.perf_counter() - start) / len(test.tokens)
+            self._encoded[key] = EncodedCategory(category, test, encode_ms)
+            while len(self._encoded) > KEPT_TEST_SETS:
+                self._encoded.popitem(last=False)
+        self._encoded.move_to_end(key)
+        return self._encoded[key]
+
+    def _save(
+        self,
+        detector: Detector,
+        trial: Trial,
+        support: tuple[Shot, ...],
+        prediction: Prediction,
+        encoded: EncodedCategory,
+        directory: Path,
+    ) -> None:
+        save_detector(
+            detector,
+            directory / CHECKPOINT,
+            dataset=trial.dataset,
+            category=trial.category,
+            shots=support,
+        )
+        write_bytes(directory / HEATMAPS, png(heatmap_strip(prediction, encoded.category)))
+
+
+def store(result: TrialResult, directory: Path) -> None:
+    """Write result.json, whole or not at all."""
+    write_text(directory / RESULT, result.model_dump_json(indent=1) + "\n")
+
+
+def failed(trial: Trial, error: str) -> TrialResult:
+    """The result of a trial that has none."""
+    return TrialResult(trial=trial, config_hash=trial.config_hash(), status="failed", error=error)
+
+
+@cache
+def environment(device: str) -> dict[str, str]:
+    """What a reader of the result needs to know about where it came from."""
+    gpu = torch.cuda.get_device_name(device) if device.startswith("cuda") else ""
+    return {
+        "device": gpu or platform.processor() or platform.machine(),
+        "host": socket.gethostname(),
+        "threads": str(torch.get_num_threads()),
+        "finegrain": version("finegrain"),
+        "source": str(Path(finegrain.__file__).parent),
+        "git_commit": _git_commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def _git_commit() -> str:
+    """The commit that the running source was checked out from, "unknown" outside a checkout."""
+    command = ["git", "-C", str(Path(finegrain.__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

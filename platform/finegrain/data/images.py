@@ -1,0 +1,89 @@
+"""The one door for pixels: bytes of an image file in, RGB out, or an ImageError that says why."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from finegrain.errors import DatasetError, ImageError
+
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+MAX_BYTES = 64 * 2**20
+MAX_PIXELS = 50_000_000
+MIN_SIDE = 8
+
+
+def decode_rgb(data: bytes, source: str = "image") -> npt.NDArray[np.uint8]:
+    """The bytes of an image file -> (H,W,3) RGB, turned upright by its EXIF orientation.
+
+    Grey is repeated, transparency dropped, 16 bits reduced to 8, of several frames the first taken.
+
+    Raises:
+        ImageError: empty, not an image, damaged, smaller or larger than the limits.
+    """
+    return np.asarray(_to_rgb(_decode(data, source)))
+
+
+def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
+    """An image file -> (H,W,3) RGB; see `decode_rgb`."""
+    return decode_rgb(read_bytes(path), str(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of an image file, refused unread where it exceeds `MAX_BYTES`."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise ImageError(f"{path} has {size:,} bytes; at most {MAX_BYTES:,} are read")
+        return path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"{path} can't be read: {error.strerror}") from error
+
+
+def read_mask(path: Path, height: int, width: int) -> npt.NDArray[np.bool_]:
+    """A mask file -> (H,W), true where it is not black.
+
+    Raises:
+        DatasetError: the mask is not of its image's size.
+    """
+    image = _decode(read_bytes(path), str(path))
+    if image.size != (width, height):
+        raise DatasetError(
+            f"mask {path} is {image.width}x{image.height} but its image {width}x{height}; "
+            "make them the same size"
+        )
+    return np.asarray(image.convert("L")) > 0
+
+
+def _decode(data: bytes, source: str) -> Image.Image:
+    """The decoded first frame, upright."""
+    if not data:
+        raise ImageError(f"{source} is empty; needed {', '.join(FORMATS)}")
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        if image.width * image.height > MAX_PIXELS:
+            raise ImageError(
+                f"{source} is {image.width}x{image.height}; at most {MAX_PIXELS:,} pixels are read"
+            )
+        if min(image.size) < MIN_SIDE:
+            raise ImageError(
+                f"{source} is {image.width}x{image.height}; needed {MIN_SIDE} pixels a side"
+            )
+        image.load()
+        return ImageOps.exif_transpose(image)
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{source} is not an image; needed {', '.join(FORMATS)}") from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{source} has more than {MAX_PIXELS:,} pixels") from error
+    except (OSError, SyntaxError, EOFError) as error:
+        raise ImageError(f"{source} is damaged or cut short: {error}") from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """8-bit RGB; PIL would clip 16-bit grey at 255 instead of scaling it."""
+    if image.mode.startswith("I"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    return image.convert("RGB")

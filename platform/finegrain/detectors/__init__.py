@@ -1,0 +1,35 @@
+"""Detectors, a file each, behind one interface.
+
+detector.py   Detector: fit(shots), score(tokens) -> Prediction; their options
+maps.py       patch scores to anomaly maps
+patchcore.py  nearest remembered patch      padim.py  a Gaussian a position
+spade.py      nearest shots, then patches
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from finegrain.clip import Backbone
+from finegrain.detectors.detector import Detector, Prediction
+from finegrain.detectors.padim import PaDiM
+from finegrain.detectors.patchcore import PatchCore
+from finegrain.detectors.spade import Spade
+from finegrain.errors import ConfigError
+
+__all__ = ["DETECTORS", "Detector", "Prediction", "make_detector"]
+
+DETECTORS: dict[str, type[Detector]] = {kind.name: kind for kind in (PatchCore, PaDiM, Spade)}
+
+
+def make_detector(
+    name: str, backbone: Backbone, options: Mapping[str, Any] | None = None, *, seed: int = 111
+) -> Detector:
+    """The unfitted detector of that name; ConfigError lists the known ones."""
+    return detector_class(name)(backbone, options, seed=seed)
+
+
+def detector_class(name: str) -> type[Detector]:
+    """The class of that name; ConfigError lists the known ones."""
+    if name not in DETECTORS:
+        raise ConfigError(f"no method {name!r}; known: {', '.join(sorted(DETECTORS))}")
+    return DETECTORS[name]

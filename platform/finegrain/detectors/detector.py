@@ -1,0 +1,85 @@
+"""The one interface of all detectors: fit on the shots, score tokens, give up and take state.
+
+B images, N patches, S = MAP_SIZE.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from finegrain.clip import Backbone, PatchTokens, RgbImage, encode
+from finegrain.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Scores of B images, higher is worse.
+
+    Args:
+        image_scores: (B,) float32.
+        anomaly_maps: (B,S,S) float32, over the whole image.
+    """
+
+    image_scores: npt.NDArray[np.float32]
+    anomaly_maps: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class DetectorConfig:
+    """The options of a detector; each detector has its own subclass, which checks its values."""
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> Self:
+        """A config with the given options over the defaults; ConfigError on an unknown one."""
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(options) - known):
+            raise ConfigError(
+                f"{cls.__name__} has no option {', '.join(unknown)}; "
+                f"known: {', '.join(sorted(known)) or 'none'}"
+            )
+        return cls(**options)
+
+
+class Detector(ABC):
+    """A few-shot anomaly detector on a frozen backbone.
+
+    `score` is the only path from tokens to scores: the benchmark and the server both call it.
+    """
+
+    name: ClassVar[str]
+    Config: ClassVar[type[DetectorConfig]] = DetectorConfig
+
+    def __init__(
+        self, backbone: Backbone, options: Mapping[str, Any] | None = None, *, seed: int = 111
+    ) -> None:
+        self.backbone = backbone
+        self.config = self.Config.from_options(options or {})
+        self.seed = seed
+
+    def fit(self, shots: Sequence[RgbImage]) -> Self:
+        """Learn what is normal from the K shots, and from nothing else."""
+        if not shots:
+            raise ConfigError(f"{self.name} needs at least one shot")
+        self.fit_tokens(encode(self.backbone, shots))
+        return self
+
+    @abstractmethod
+    def fit_tokens(self, shots: PatchTokens) -> None:
+        """Learn from the tokens of the K shots."""
+
+    @abstractmethod
+    def score(self, tokens: PatchTokens) -> Prediction:
+        """Score B images by their tokens, each independently of the others."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Tensor]:
+        """Everything that `fit` learned."""
+
+    @abstractmethod
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take what `state` gave, on the backbone's device; KeyError where some is missing."""

@@ -1,0 +1,70 @@
+"""PaDiM (Defard et al., ICPR 2021): a Gaussian of normal features at every patch position.
+
+B images, N patches, K shots, W chosen feature dimensions.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from finegrain.clip import PatchTokens
+from finegrain.detectors.detector import Detector, DetectorConfig, Prediction
+from finegrain.detectors.maps import to_pixels
+from finegrain.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class PaDiMConfig(DetectorConfig):
+    """Options: how many feature dimensions are drawn, and what is added to the covariance."""
+
+    dimensions: int = 100
+    epsilon: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.dimensions < 1 or self.epsilon <= 0:
+            raise ConfigError("dimensions and epsilon must be positive")
+
+
+class PaDiM(Detector):
+    """Mahalanobis distance of each patch to the shots' patches at the same position.
+
+    Departure: with one shot there is no sample covariance, and epsilon alone stands for it.
+    """
+
+    name = "padim"
+    Config = PaDiMConfig
+    config: PaDiMConfig
+
+    def fit_tokens(self, shots: PatchTokens) -> None:
+        """Mean and regularised covariance (Eq. 1) of randomly drawn dimensions."""
+        joined = torch.cat(shots.memories, dim=-1)
+        generator = torch.Generator().manual_seed(self.seed)
+        drawn = torch.randperm(joined.shape[-1], generator=generator)[: self.config.dimensions]
+        self.dimensions = drawn.sort().values.to(joined.device)
+        features = joined[..., self.dimensions]  # (K,N,W)
+        self.mean = features.mean(0)
+        centred = features - self.mean
+        covariance = torch.einsum("knv,knw->nvw", centred, centred) / max(len(features) - 1, 1)
+        identity = torch.eye(features.shape[-1], device=features.device)
+        self.cholesky = torch.linalg.cholesky(covariance + self.config.epsilon * identity)
+
+    def score(self, tokens: PatchTokens) -> Prediction:
+        """Mahalanobis distances (Eq. 2); the image score is the maximum of the map."""
+        features = torch.cat(tokens.memories, dim=-1)[..., self.dimensions]
+        centred = (features - self.mean).permute(1, 2, 0)  # (N,W,B)
+        whitened = torch.linalg.solve_triangular(self.cholesky, centred, upper=False)
+        maps = to_pixels(whitened.norm(dim=1).T, tokens.grid)
+        return Prediction(maps.amax((1, 2)).cpu().numpy(), maps.cpu().numpy())
+
+    def state(self) -> dict[str, Tensor]:
+        """Drawn dimensions (W,), means (N,W) and Cholesky factors (N,W,W)."""
+        return {"dimensions": self.dimensions, "mean": self.mean, "cholesky": self.cholesky}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take the Gaussians."""
+        device = self.backbone.device
+        self.dimensions = state["dimensions"].to(device)
+        self.mean = state["mean"].to(device)
+        self.cholesky = state["cholesky"].to(device)

@@ -1,0 +1,33 @@
+"""What can be wrong with what a user gave; trying the same again never helps.
+
+InputError
+├── ImageError              a file is not an image that can be read within the limits
+├── DatasetError            a folder, category, mask or shot is missing or contradicts another
+├── ConfigError             an unknown name or an option out of its range
+├── CheckpointError         a saved detector is incomplete, damaged or for another backbone
+└── UndefinedMetricError    the metric has no value on this data
+"""
+
+
+class InputError(ValueError):
+    """The root of all errors that the user can mend; anything else is worth a retry."""
+
+
+class ImageError(InputError):
+    """A file is not an image that can be read within the limits."""
+
+
+class DatasetError(InputError):
+    """A folder, category, mask or shot is missing or contradicts another."""
+
+
+class ConfigError(InputError):
+    """An unknown name or an option out of its range."""
+
+
+class CheckpointError(InputError):
+    """A saved detector is incomplete, damaged or for another backbone."""
+
+
+class UndefinedMetricError(InputError):
+    """The metric has no value on this data, for example an AUROC of a single class."""

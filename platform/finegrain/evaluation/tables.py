@@ -1,0 +1,99 @@
+"""Results as tables that line up in a terminal and are Markdown at the same time."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, pstdev
+
+UNDEFINED = "–"
+SHOWN = ("image_auroc", "pixel_auroc", "aupro_30", "image_ap", "pixel_f1")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trial as the tables need it; scores in percent, None where undefined or failed."""
+
+    category: str
+    method: str
+    shots: int
+    seed: int
+    scores: Mapping[str, float | None]
+
+    @property
+    def missing(self) -> bool:
+        """Whether there is no score at all."""
+        return all(value is None for value in self.scores.values())
+
+
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """An aligned Markdown table: first column to the left, the others to the right."""
+    lines = [list(header), *(list(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    return "\n".join(
+        "| " + " | ".join(_pad(cell, widths[i], i) for i, cell in enumerate(line)) + " |"
+        for line in (lines[0], rule, *lines[1:])
+    )
+
+
+def _pad(cell: str, width: int, column: int) -> str:
+    return cell.ljust(width) if column == 0 else cell.rjust(width)
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """Mean over categories, ± standard deviation over seeds, per method and shots."""
+    groups: dict[tuple[str, int], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[row.method, row.shots].append(row)
+    body = [
+        [method, str(shots), *(_over_seeds(group, metric) for metric in SHOWN)]
+        for (method, shots), group in sorted(groups.items())
+    ]
+    return markdown(["method", "shots", *SHOWN], body)
+
+
+def by_category(rows: Sequence[Row]) -> str:
+    """Image / pixel AUROC per category, mean over seeds, a column per method and shots."""
+    columns = sorted({(row.method, row.shots) for row in rows})
+    cells: dict[tuple[str, str, int], list[Row]] = defaultdict(list)
+    for row in rows:
+        cells[row.category, row.method, row.shots].append(row)
+    body = [
+        [category, *(_image_and_pixel(cells[category, *column]) for column in columns)]
+        for category in sorted({row.category for row in rows})
+    ]
+    return markdown(["category", *(f"{method} {shots}" for method, shots in columns)], body)
+
+
+def missing_cells(rows: Sequence[Row]) -> list[str]:
+    """The trials without any score, by name."""
+    return [
+        f"{row.category} {row.method} {row.shots}-shot seed {row.seed}"
+        for row in rows
+        if row.missing
+    ]
+
+
+def means(rows: Sequence[Row], metric: str) -> list[float]:
+    """For each seed the mean over the categories that have the metric."""
+    seeds: dict[int, list[float]] = defaultdict(list)
+    for row in rows:
+        value = row.scores.get(metric)
+        if value is not None:
+            seeds[row.seed].append(value)
+    return [fmean(values) for _, values in sorted(seeds.items())]
+
+
+def _over_seeds(rows: Sequence[Row], metric: str) -> str:
+    values = means(rows, metric)
+    if not values:
+        return UNDEFINED
+    partial = "*" if any(row.scores.get(metric) is None for row in rows) else ""
+    return f"{fmean(values):.1f} ± {pstdev(values):.1f}{partial}"
+
+
+def _image_and_pixel(rows: Sequence[Row]) -> str:
+    return " / ".join(
+        f"{fmean(values):.1f}" if (values := means(rows, metric)) else UNDEFINED
+        for metric in ("image_auroc", "pixel_auroc")
+    )

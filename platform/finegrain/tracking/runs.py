@@ -1,0 +1,139 @@
+"""Runs in MLflow: one parent for a benchmark, one nested run for each of its trials.
+
+Written through MlflowClient with explicit run ids, so that nothing depends on an active run of the
+process or thread.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, Run, RunTag, ViewType
+from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+EXPERIMENT = "finegrain"
+TRIAL, DIGEST = "finegrain.trial", "finegrain.result_sha256"
+# MLflow's own default keeps a caller for four minutes when the server is gone.
+PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",
+}
+
+
+def default_uri(directory: Path) -> str:
+    """MLFLOW_TRACKING_URI, or a database beside the benchmark's directory."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{directory.parent / 'mlflow.db'}"
+
+
+class BenchmarkRun:
+    """The parent run of a benchmark, and what is already recorded below it.
+
+    MlflowException goes up wherever MLflow can't be reached or refuses.
+
+    Args:
+        uri: of the tracking server or database.
+        artifacts: folder for artifacts of a new experiment in a local database.
+        run_id: of the parent where the benchmark was recorded before; None makes a new one.
+    """
+
+    def __init__(self, uri: str, name: str, artifacts: Path, run_id: str | None) -> None:
+        for variable, value in PATIENCE.items():
+            os.environ.setdefault(variable, value)
+        self._client = MlflowClient(uri)
+        self._experiment = self._open_experiment(artifacts)
+        self.run_id = run_id if run_id and self._exists(run_id) else self._create(name, {})
+        self._recorded = self._children()
+
+    def record(
+        self,
+        name: str,
+        digest: str,
+        *,
+        params: Mapping[str, object],
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        artifacts: Sequence[Path],
+        failed: bool,
+    ) -> None:
+        """Record a trial's result as a nested run, in place of an older or unfinished one."""
+        old = self._recorded.get(name)
+        if old and old.data.tags.get(DIGEST) == digest and old.info.status != "RUNNING":
+            return
+        if old:
+            self._client.delete_run(old.info.run_id)
+        child = self._create(name, {MLFLOW_PARENT_RUN_ID: self.run_id, TRIAL: name, DIGEST: digest})
+        self._log(child, params, metrics, tags, artifacts)
+        self._client.set_terminated(child, "FAILED" if failed else "FINISHED")
+        self._recorded[name] = self._client.get_run(child)
+
+    def finish(
+        self,
+        *,
+        params: Mapping[str, object],
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        artifacts: Sequence[Path],
+        failed: bool,
+    ) -> None:
+        """Record the benchmark's own summary and end the parent run."""
+        self._log(self.run_id, params, metrics, tags, artifacts)
+        self._client.set_terminated(self.run_id, "FAILED" if failed else "FINISHED")
+
+    def _open_experiment(self, artifacts: Path) -> str:
+        found = self._client.get_experiment_by_name(EXPERIMENT)
+        if found:
+            return str(found.experiment_id)
+        location = artifacts.as_uri() if self._client.tracking_uri.startswith("sqlite:") else None
+        return self._client.create_experiment(EXPERIMENT, artifact_location=location)
+
+    def _exists(self, run_id: str) -> bool:
+        try:
+            return bool(self._client.get_run(run_id).info.lifecycle_stage == "active")
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return False
+
+    def _create(self, name: str, tags: Mapping[str, str]) -> str:
+        run = self._client.create_run(self._experiment, run_name=name, tags=dict(tags))
+        return str(run.info.run_id)
+
+    def _children(self) -> dict[str, Run]:
+        """The nested runs by trial name."""
+        children: dict[str, Run] = {}
+        token: str | None = None
+        while True:
+            page = self._client.search_runs(
+                [self._experiment],
+                f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{self.run_id}'",
+                run_view_type=ViewType.ACTIVE_ONLY,
+                max_results=1000,
+                page_token=token,
+            )
+            children |= {run.data.tags[TRIAL]: run for run in page if TRIAL in run.data.tags}
+            token = page.token
+            if not token:
+                return children
+
+    def _log(
+        self,
+        run_id: str,
+        params: Mapping[str, object],
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        artifacts: Sequence[Path],
+    ) -> None:
+        self._client.log_batch(
+            run_id,
+            [Metric(name, value, 0, 0) for name, value in metrics.items()],
+            [Param(name, str(value)) for name, value in params.items()],
+            [RunTag(name, value) for name, value in tags.items()],
+        )
+        for path in artifacts:
+            if path.is_dir():
+                self._client.log_artifacts(run_id, str(path), path.name)
+            else:
+                self._client.log_artifact(run_id, str(path))
