@@ -115,7 +115,8 @@ def run_missing(
         return
     _quiet_tune()
     if not ray.is_initialized():
-        ray.init(log_to_driver=False)
+        # "local" even where a cluster's address lies in /tmp/ray: that one may be long dead
+        ray.init(os.environ.get("RAY_ADDRESS") or "local", log_to_driver=False)
     threads = max(1, int(share.cpus))
     snapshots = directory / "tune"
     shutil.rmtree(snapshots, ignore_errors=True)
