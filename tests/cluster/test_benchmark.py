@@ -12,9 +12,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from finegrain.cluster.bench import only_driver
 from finegrain.cluster.local import local_head, ray_environment
-from finegrain.errors import ConfigError
 from tests.conftest import write_category
 
 JOBS = Path(__file__).parents[2] / "jobs"
@@ -164,14 +162,3 @@ def test_wrong_arguments_end_at_once(tmp_path, arguments, message):
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_two_drivers_of_one_benchmark(tmp_path):
-    with (
-        only_driver(tmp_path),
-        pytest.raises(ConfigError, match="another driver is running"),
-        only_driver(tmp_path),
-    ):
-        pass
-    with only_driver(tmp_path):
-        pass

@@ -17,7 +17,6 @@ import httpx
 START_SECONDS = 90
 STOP_SECONDS = 20
 TOKEN_FILE = Path.home() / ".ray" / "auth_token"
-DASHBOARD = "http://127.0.0.1:8265"  # where Ray's own default puts it
 ENVIRONMENT = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # binds every listener of the head to loopback
     "RAY_AUTH_MODE": "token",  # TOKEN_FILE holds it; Ray makes one where it is missing
