@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.clip.conftest import frozen, pixels_for, tiny_model
 
 from finegrain.clip.backbone import encode
 from finegrain.clip.efficientnet import parameters_hash
 from finegrain.clip.frozen_clip import FrozenClip, end_positions
 from finegrain.errors import ConfigError
-from tests.clip.conftest import frozen, pixels_for, tiny_model
 
 SENTENCES = [
     "a resistor",
@@ -29,7 +29,10 @@ def slow_vv_patches(model, pixels):
         surgery = x[0].clone()
         for block in visual.transformer.resblocks:
             attention, width = block.attn, x.shape[-1]
-            weight, bias = attention.in_proj_weight[2 * width :], attention.in_proj_bias[2 * width :]
+            weight, bias = (
+                attention.in_proj_weight[2 * width :],
+                attention.in_proj_bias[2 * width :],
+            )
             values = block.ln_1(x)[0] @ weight.T + bias
             size = width // attention.num_heads
             heads = []
