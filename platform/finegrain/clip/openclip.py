@@ -117,6 +117,8 @@ class OpenClip:
 
         Causal attention makes what stands behind the end token irrelevant, so nothing is lost.
         """
+        if not len(embeddings):
+            raise ValueError("encode_prompts needs at least one prompt")
         length = int(end_positions.max()) + 1
         if length > min(embeddings.shape[1], self.context_length):
             raise ValueError(

@@ -1,5 +1,7 @@
 """Reading a model's weights from a file that a stranger may have made: tensors, never code."""
 
+import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,9 +33,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         else:
             stored = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can fail anywhere in the unpickler
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
-            f"{path} can't be read as tensors alone, so nothing of it was run: {reason} "
+            f"{path} can't be read as tensors alone, so nothing of it was run: {_reason(error)}. "
             "Needed a whole .safetensors file or a pickled state dict; get it again, or save the "
             "model's state dict as .safetensors where you trust the file"
         ) from error
@@ -58,6 +59,18 @@ def check_fit(
             f"{path} does not hold the weights of {model}: {named}{more}. "
             f"Name the architecture that the file was made for, or get the weights of {model}"
         )
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with the file; torch's own words advise to run what it holds."""
+    forbidden = re.search(r"GLOBAL (\S+)", str(error))
+    if forbidden:
+        return f"it would call {forbidden[1]}"
+    if "TorchScript" in str(error):
+        return "it is a TorchScript archive, which is a program"
+    if isinstance(error, pickle.UnpicklingError):
+        return "its pickle holds more than tensors, or is damaged"
+    return "it is damaged or cut short"
 
 
 def _shape(tensor: Tensor) -> str:
