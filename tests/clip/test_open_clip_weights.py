@@ -9,12 +9,12 @@ import pytest
 import torch
 from open_clip import factory, pretrained
 from safetensors.torch import save_file
-from tests.clip.conftest import TINY, pixels_for, tiny_model
 
 from finegrain.clip import openclip
 from finegrain.clip.efficientnet import parameters_hash
 from finegrain.clip.openclip import load_open_clip
 from finegrain.errors import CheckpointError, ConfigError
+from tests.clip.conftest import TINY, pixels_for, tiny_model
 
 CPU = {"device": "cpu", "dtype": torch.float32}
 close = {"atol": 1e-5, "rtol": 0}

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from tests.clip.conftest import frozen, pixels_for, tiny_model
 
 from finegrain.clip.backbone import encode
 from finegrain.clip.efficientnet import parameters_hash
 from finegrain.clip.frozen_clip import FrozenClip, end_positions
 from finegrain.errors import ConfigError
+from tests.clip.conftest import frozen, pixels_for, tiny_model
 
 SENTENCES = [
     "a resistor",
