@@ -29,6 +29,8 @@ def main() -> int:
     add("--categories", nargs="+", help="[all]")
     add("--methods", nargs="+", help=f"{', '.join(sorted(DETECTORS))} [all]")
     add("--shots", nargs="+", type=int, help="[1 2 4]")
+    add("--shot-list", type=Path, metavar="JSON",
+        help="{category: {K: [places in sorted train/good]}} [drawn by seed]")  # fmt: skip
     add("--seeds", nargs="+", type=int, help="which draw the shots and all randomness [0 1 2]")
     add("--clip", metavar="MODEL", dest="backbone",
         help=f"the frozen image model: {', '.join(BACKBONES)} [efficientnet_lite1]")  # fmt: skip

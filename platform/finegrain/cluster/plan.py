@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from finegrain.clip import check_backbone
 from finegrain.data import DATASETS, load_category, prepare_dataset
@@ -20,6 +20,9 @@ from finegrain.evaluation.metrics import Scores
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+ShotList = dict[str, dict[int, tuple[int, ...]]]  # category -> K -> places in the sorted names
 
 
 class Benchmark(_Record):
@@ -34,6 +37,7 @@ class Benchmark(_Record):
     backbone: str
     weights: str | None = None  # open_clip's tag, or a file's absolute path
     options: dict[str, dict[str, Any]] = {}  # method -> its options
+    shot_list: ShotList | None = None  # None: drawn by seed
 
 
 class Trial(_Record):
@@ -50,6 +54,7 @@ class Trial(_Record):
     backbone: str
     weights: str | None = None
     weights_sha256: str | None = None  # of the file
+    shot_indices: tuple[int, ...] | None = None  # None: drawn by seed
 
     @property
     def name(self) -> str:
@@ -92,6 +97,7 @@ def resolve(
     backbone: str = "efficientnet_lite1",
     weights: str | None = None,
     options: Sequence[str] = (),
+    shot_list: Path | None = None,
 ) -> Benchmark:
     """The benchmark with every name checked and its data in place; InputError says what is wrong.
 
@@ -116,6 +122,7 @@ def resolve(
         raise ConfigError(f"dataset {dataset} needs --data-root, the folder of its categories")
     root = (data_root or beside / "data" / "factory").resolve()
     chosen = prepare_dataset(dataset, root, categories)
+    listed = read_shot_list(shot_list, chosen, shots) if shot_list else None
     return Benchmark(
         dataset=dataset,
         data_root=root,
@@ -126,7 +133,22 @@ def resolve(
         backbone=backbone,
         weights=weights,
         options=by_method,
+        shot_list=listed,
     )
+
+
+def read_shot_list(path: Path, categories: Sequence[str], shots: Sequence[int]) -> ShotList:
+    """A JSON file {CATEGORY: {K: [places in sorted train/good]}}, checked for the grid."""
+    try:
+        listed = TypeAdapter(ShotList).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        expected = "{category: {K: [places]}}"
+        raise ConfigError(f"{path} is no list of shots {expected}: {error}") from error
+    for category, count in product(categories, shots):
+        found = len(listed.get(category, {}).get(count, ()))
+        if found != count:
+            raise ConfigError(f"{path} lists {found} images for {count} shots of {category}")
+    return {name: listed[name] for name in categories}
 
 
 def parse_options(given: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -164,6 +186,7 @@ def plan(benchmark: Benchmark) -> list[Trial]:
             backbone=benchmark.backbone,
             weights=benchmark.weights,
             weights_sha256=weights_sha256,
+            shot_indices=benchmark.shot_list[category][shots] if benchmark.shot_list else None,
         )
         for category, method, shots, seed in product(
             benchmark.categories, benchmark.methods, benchmark.shots, benchmark.seeds

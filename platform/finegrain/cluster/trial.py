@@ -23,7 +23,7 @@ from finegrain.clip import Backbone, load_backbone
 from finegrain.cluster.plan import Trial, TrialResult
 from finegrain.data import Category, load_category
 from finegrain.data.images import read_rgb
-from finegrain.data.shots import Shot, check_no_leak, file_sha256, select_shots
+from finegrain.data.shots import Shot, check_no_leak, file_sha256, select_shots, shots_at
 from finegrain.detectors import Detector, Prediction, make_detector
 from finegrain.errors import InputError
 from finegrain.evaluation.evaluate import TestSet, evaluate, load_test_set, score_all
@@ -64,7 +64,11 @@ class Worker:
     def _run(self, trial: Trial, directory: Path) -> TrialResult:
         backbone = self._backbone(trial.backbone, trial.weights)
         encoded = self._encode(trial, backbone)
-        paths = select_shots(encoded.category, trial.shots, trial.seed)
+        paths = (
+            shots_at(encoded.category, trial.shot_indices)
+            if trial.shot_indices
+            else select_shots(encoded.category, trial.shots, trial.seed)
+        )
         support = tuple(Shot(path, file_sha256(path)) for path in paths)
         check_no_leak(support, encoded.test.sha256, trial.category)
         images = [read_rgb(path) for path in paths]
