@@ -1,0 +1,81 @@
+"""The trained parts on top of a frozen convolutional tower: patch projection and class pooling.
+
+B images, N patches on a G×G grid, W tower width (its levels side by side), D joint width.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from finegrain.clip.text_tower import Block, attend
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """Sizes of the image heads; `grid` is the side of the token grid."""
+
+    width: int = 472
+    hidden: int = 384
+    grid: int = 15
+    queries: int = 6
+    heads: int = 8
+
+
+class PatchProjection(nn.Module):
+    """Two layers on every patch, with a look at its eight neighbours in between.
+
+    It knows no position, so that a moved component keeps its features.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, config: HeadConfig, embed_dim: int) -> None:
+        super().__init__()
+        self.grid = config.grid
+        self.register_buffer("mean", torch.zeros(config.width))
+        self.register_buffer("scale", torch.ones(config.width))
+        self.first = nn.Linear(config.width, config.hidden)
+        self.neighbours = nn.Conv2d(
+            config.hidden, config.hidden, 3, padding=1, padding_mode="replicate",
+            groups=config.hidden,
+        )  # fmt: skip
+        self.second = nn.Linear(config.hidden, embed_dim)
+
+    def standardise(self, features: Tensor) -> None:
+        """Take each feature's mean and deviation from a sample (..., W) of the training set."""
+        sample = features.float().flatten(0, -2)
+        self.mean.copy_(sample.mean(0))
+        self.scale.copy_(1 / sample.std(0).clamp(min=1e-3))
+
+    def forward(self, features: Tensor) -> Tensor:  # (B,N,W) -> (B,N,D), not normalised
+        """The tower's levels in the joint space."""
+        x = F.gelu(self.first((features - self.mean) * self.scale))
+        square = x.transpose(1, 2).unflatten(2, (self.grid, self.grid))
+        x = x + F.gelu(self.neighbours(square)).flatten(2).transpose(1, 2)
+        return self.second(x)  # type: ignore[no-any-return]
+
+
+class AttentionPooling(nn.Module):
+    """Learned queries gather the patches, which get their positions here and nowhere else."""
+
+    def __init__(self, config: HeadConfig, embed_dim: int) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.positions = nn.Parameter(torch.randn(config.grid**2, embed_dim) * 0.02)
+        self.queries = nn.Parameter(torch.randn(config.queries, embed_dim) * 0.5)
+        self.ln = nn.LayerNorm(embed_dim)
+        self.key_value = nn.Linear(embed_dim, 2 * embed_dim)
+        self.block = Block(embed_dim, config.heads, 2, causal=False)
+        self.join = nn.Linear(config.queries * embed_dim, embed_dim)
+
+    def forward(self, patches: Tensor) -> Tensor:  # (B,N,D) -> (B,D), not normalised
+        """One vector an image, from its projected patches."""
+        x = self.ln(patches) + self.positions
+        k, v = self.key_value(x).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        q = self.queries.unflatten(-1, (self.heads, -1)).transpose(0, 1)  # (H,Q,D/H)
+        q = q.to(k.dtype).expand(len(x), -1, -1, -1)
+        gathered = attend(q, k, v).transpose(1, 2).flatten(2)
+        return self.join(self.block(gathered + self.queries).flatten(1))  # type: ignore[no-any-return]

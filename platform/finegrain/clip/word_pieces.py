@@ -1,0 +1,47 @@
+"""CLIP's byte-pair tokens through open_clip's tokenizer, cut to the longest sentence.
+
+Causal attention makes what stands behind the end token irrelevant, so the cut changes no feature.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+from open_clip.tokenizer import SimpleTokenizer
+from torch import Tensor
+
+START_TOKEN, END_TOKEN = 49406, 49407
+
+
+@lru_cache(maxsize=1)
+def _tokenizer() -> SimpleTokenizer:
+    return SimpleTokenizer()
+
+
+@lru_cache(maxsize=50_000)
+def _pieces(text: str) -> tuple[int, ...]:
+    return tuple(_tokenizer().encode(text))
+
+
+def tokenize(texts: Sequence[str], context_length: int = 77) -> Tensor:
+    """Sentences -> (S, context_length) ids, zeros behind the end token; too long ones are cut."""
+    ids = torch.zeros(len(texts), context_length, dtype=torch.long)
+    for row, text in zip(ids, texts, strict=True):
+        pieces = [START_TOKEN, *_pieces(text)[: context_length - 2], END_TOKEN]
+        row[: len(pieces)] = torch.tensor(pieces)
+    return ids
+
+
+def end_positions(ids: Tensor) -> Tensor:  # (S,L) -> (S,)
+    """Where each sentence's end token stands: it has the largest id of all."""
+    return ids.argmax(-1)
+
+
+def truncated(ids: Tensor) -> Tensor:
+    """The ids without the columns behind the last end token."""
+    return ids[:, : int(end_positions(ids).max()) + 1]
+
+
+def piece_text(token: int) -> str:
+    """The characters of one token, for messages."""
+    return str(_tokenizer().decoder[token]).replace("</w>", "")

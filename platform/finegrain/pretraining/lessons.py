@@ -1,0 +1,223 @@
+"""A batch of scenes made into a lesson: sentences, and tensors that say what each is true of.
+
+B scenes, N tokens, R regions (parts and backgrounds), S sentences in all. The sentences are drawn
+anew every epoch, so a cached scene is told in other words each time.
+"""
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from finegrain.pretraining.cache import KINDS, EncodedScenes
+from finegrain.pretraining.captions import (
+    SWAPS,
+    background_caption,
+    component_caption,
+    scene_caption,
+    swapped,
+    with_value,
+)
+from finegrain.pretraining.claims import VISIBLE, Statement
+from finegrain.pretraining.facts import Facts, Part
+from finegrain.pretraining.states import generic_pair, kind_sentence, part_pair
+
+FAULTY = 20  # of 255: a token is faulty from 8% of its square on; below that it is neither
+GENERIC_PAIRS = 8
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Everything one optimisation step needs; the `*_text` fields are rows of `texts`."""
+
+    texts: tuple[str, ...]
+    region_scene: Tensor  # (R,) row of the batch
+    region_weights: Tensor  # (R,N)
+    region_text: Tensor
+    region_truth: Tensor  # (R,S_region) bool
+    scene_text: Tensor
+    scene_truth: Tensor  # (B,S_scene) bool
+    generic_text: Tensor  # (2·GENERIC_PAIRS,) normal ones first
+    kind_text: Tensor  # (K,)
+    token_scene: Tensor  # (M,) sampled tokens: their scene,
+    token_index: Tensor  # (M,) their place,
+    token_faulty: Tensor  # (M,) bool,
+    token_kinds: Tensor  # (M,K) bool, and the kinds of fault on them
+    pair_token: Tensor  # (Q,) rows of the sampled tokens that lie on a part
+    pair_text: Tensor  # (Q,2) that part's sentence, sound and faulty
+    scene_faulty: Tensor  # (B,) bool
+
+    def to(self, device: torch.device) -> "Lesson":
+        """The same lesson with its tensors on a device."""
+        tensors = {
+            f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "texts"
+        }
+        return replace(self, **tensors)
+
+
+class _Texts:
+    """Sentences without repeats, in order of first mention."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, int] = {}
+
+    def add(self, text: str) -> int:
+        return self.rows.setdefault(text, len(self.rows))
+
+    def add_all(self, texts: list[str]) -> Tensor:
+        return torch.tensor([self.add(text) for text in texts], dtype=torch.long)
+
+
+def make_lesson(batch: EncodedScenes, seed: int) -> Lesson:
+    """The lesson of that seed for these scenes."""
+    rng = np.random.default_rng(seed)
+    texts = _Texts()
+    faulty = (batch.defects >= FAULTY).any(1)  # (B,N)
+    touched = (batch.defects > 0).any(1)
+    scene, weights, regions = _regions(batch, touched)
+    said = [_of_region(batch.facts[b], p, rng) for b, p in regions]
+    said += [s for (b, p) in regions if (s := _wrong(batch.facts[b], p, rng)) is not None]
+    summaries = _summaries(batch.facts, rng)
+    pairs = [generic_pair(rng) for _ in range(GENERIC_PAIRS)]
+    token_scene, token_index = _sampled_tokens(batch, faulty, touched, rng)
+    token_faulty = faulty[token_scene, token_index]
+    token_kinds = batch.defects[token_scene, :, token_index] >= FAULTY
+    pair_token, pair_text = _own_pairs(batch, token_scene, token_index, token_kinds, texts, rng)
+    return Lesson(
+        region_scene=scene,
+        region_weights=weights,
+        region_text=texts.add_all([one.text for one in said]),
+        region_truth=_region_truth(batch.facts, regions, said),
+        scene_text=texts.add_all([one.text for one in summaries]),
+        scene_truth=torch.tensor([[s.of_scene(f) for s in summaries] for f in batch.facts]),
+        generic_text=texts.add_all([p[0] for p in pairs] + [p[1] for p in pairs]),
+        kind_text=texts.add_all([kind_sentence(kind, rng) for kind in KINDS]),
+        token_scene=token_scene,
+        token_index=token_index,
+        token_faulty=token_faulty,
+        token_kinds=token_kinds,
+        pair_token=pair_token,
+        pair_text=pair_text,
+        scene_faulty=faulty.any(1),
+        texts=tuple(texts.rows),
+    )
+
+
+def _regions(
+    batch: EncodedScenes, touched: Tensor
+) -> tuple[Tensor, Tensor, list[tuple[int, int]]]:
+    """Scene and token weights of every part (index ≥ 0) and background (-1), faults left out."""
+    cover = batch.parts.float() / 255
+    found: list[tuple[int, int]] = []
+    weights: list[Tensor] = []
+    for b, facts in enumerate(batch.facts):
+        for p in range(len(facts.parts)):
+            weight = part_weights(cover[b, p], touched[b])
+            if weight.any():
+                found.append((b, p))
+                weights.append(weight)
+        ground = ((cover[b].sum(0) == 0) & ~touched[b]).float()
+        if ground.sum() >= 4:
+            found.append((b, -1))
+            weights.append(ground)
+    return torch.tensor([b for b, _ in found]), torch.stack(weights), found
+
+
+def part_weights(cover: Tensor, touched: Tensor) -> Tensor:  # (N,), (N,) -> (N,)
+    """A part's tokens by how much it covers them; thin cover counts only where there is no other."""
+    weight = cover * ~touched
+    solid = weight * (cover >= 0.5 * cover.max())
+    return solid if bool(solid.any()) else weight
+
+
+def _of_region(facts: Facts, part: int, rng: np.random.Generator) -> Statement:
+    return component_caption(facts.parts[part], rng) if part >= 0 else background_caption(facts, rng)
+
+
+def _wrong(facts: Facts, part: int, rng: np.random.Generator) -> Statement | None:
+    """A hard negative: the part's caption with one visible attribute swapped, all of them told."""
+    if part < 0 or rng.random() < 0.3:
+        return None
+    own = facts.parts[part]
+    name = ("color", "shape", "texture")[int(rng.integers(3))]
+    values = [value for value in SWAPS[name] if value != getattr(own, name)]
+    return component_caption(
+        with_value(own, name, values[int(rng.integers(len(values)))]), rng, whole=True
+    )
+
+
+def _region_truth(
+    facts: tuple[Facts, ...], regions: list[tuple[int, int]], said: list[Statement]
+) -> Tensor:
+    """Regions show no place and no number, so only what is visible is judged."""
+    return torch.tensor([[_true_of(facts[b], p, s) for s in said] for b, p in regions])
+
+
+def _true_of(facts: Facts, part: int, statement: Statement) -> bool:
+    claim = statement.claims[0]
+    if part < 0:
+        return claim.of_ground(facts)
+    return claim.of_part(facts.parts[part], VISIBLE)
+
+
+def _summaries(facts: tuple[Facts, ...], rng: np.random.Generator) -> list[Statement]:
+    seeds = rng.integers(2**31, size=(len(facts), 2)).tolist()
+    told = [
+        (f, s, scene_caption(f, np.random.default_rng(s)))
+        for f, pair in zip(facts, seeds, strict=True)
+        for s in pair
+    ]
+    wrong = [swapped(statement, f, s) for f, s, statement in told]
+    return [s for _, _, s in told] + [s for s in wrong if s is not None]
+
+
+def _sampled_tokens(
+    batch: EncodedScenes, faulty: Tensor, touched: Tensor, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Up to 6 faulty, 6 border, 4 inner and 4 background tokens of each scene."""
+    cover = batch.parts.max(1).values
+    border = (cover > 0) & (cover < 255) & ~touched
+    inner = (cover == 255) & ~touched
+    ground = (cover == 0) & ~touched
+    scenes, places = [], []
+    for b in range(len(batch)):
+        for kind, most in ((faulty, 6), (border, 6), (inner, 4), (ground, 4)):
+            found = kind[b].nonzero().ravel().numpy()
+            chosen = rng.permutation(found)[:most]
+            scenes += [b] * len(chosen)
+            places += chosen.tolist()
+    return torch.tensor(scenes), torch.tensor(places)
+
+
+def _own_pairs(
+    batch: EncodedScenes,
+    token_scene: Tensor,
+    token_index: Tensor,
+    token_kinds: Tensor,
+    texts: _Texts,
+    rng: np.random.Generator,
+) -> tuple[Tensor, Tensor]:
+    """For tokens on a part: its caption, sound and with a fault (its own, or any if it has none)."""
+    rows, pairs = [], []
+    told: dict[tuple[int, int, str], tuple[int, int]] = {}
+    spare = {(b, p): _any_kind(part, rng) for b, f in enumerate(batch.facts)
+             for p, part in enumerate(f.parts)}  # fmt: skip
+    cover = batch.parts[token_scene, :, token_index]
+    for row, (b, p) in enumerate(zip(token_scene.tolist(), cover.argmax(1).tolist(), strict=True)):
+        if cover[row, p] == 0:
+            continue
+        kinds = token_kinds[row].nonzero().ravel().tolist()
+        kind = KINDS[kinds[0]] if kinds else spare[b, p]
+        if (b, p, kind) not in told:
+            sound, flawed = part_pair(batch.facts[b].parts[p], kind, rng)
+            told[b, p, kind] = texts.add(sound), texts.add(flawed)
+        rows.append(row)
+        pairs.append(told[b, p, kind])
+    return torch.tensor(rows), torch.tensor(pairs).view(-1, 2)
+
+
+def _any_kind(part: Part, rng: np.random.Generator) -> str:
+    """One of the part's own faults, so that its sound tokens are set against them, or any."""
+    kinds = part.defects or KINDS
+    return kinds[int(rng.integers(len(kinds)))]
