@@ -19,7 +19,8 @@ def _tokenizer() -> SimpleTokenizer:
 
 
 @lru_cache(maxsize=50_000)
-def _pieces(text: str) -> tuple[int, ...]:
+def piece_ids(text: str) -> tuple[int, ...]:
+    """The tokens of a text, without start and end."""
     return tuple(_tokenizer().encode(text))
 
 
@@ -27,7 +28,7 @@ def tokenize(texts: Sequence[str], context_length: int = 77) -> Tensor:
     """Sentences -> (S, context_length) ids, zeros behind the end token; too long ones are cut."""
     ids = torch.zeros(len(texts), context_length, dtype=torch.long)
     for row, text in zip(ids, texts, strict=True):
-        pieces = [START_TOKEN, *_pieces(text)[: context_length - 2], END_TOKEN]
+        pieces = [START_TOKEN, *piece_ids(text)[: context_length - 2], END_TOKEN]
         row[: len(pieces)] = torch.tensor(pieces)
     return ids
 
@@ -40,8 +41,3 @@ def end_positions(ids: Tensor) -> Tensor:  # (S,L) -> (S,)
 def truncated(ids: Tensor) -> Tensor:
     """The ids without the columns behind the last end token."""
     return ids[:, : int(end_positions(ids).max()) + 1]
-
-
-def piece_text(token: int) -> str:
-    """The characters of one token, for messages."""
-    return str(_tokenizer().decoder[token]).replace("</w>", "")

@@ -61,29 +61,48 @@ def encode_scenes(tower: Backbone, seeds: Sequence[int], batch_size: int = 8) ->
     )
 
 
-def cached_scenes(
+def write_missing(
     folder: Path,
     tower: Callable[[], Backbone],
     seeds: range,
+    *,
+    rank: int = 0,
+    workers: int = 1,
     on_shard: Callable[[int, int], None] = lambda done, total: None,
-) -> EncodedScenes:
-    """The encoded scenes of those seeds; shards that `folder` lacks are made first.
+) -> None:
+    """Make the shards that `folder` lacks; of several workers, each makes its share of them.
 
     `tower` is called only when something must be encoded; `on_shard` hears of progress.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    missing = [part for part in _shards(seeds) if not shard_path(folder, part).exists()]
+    own = missing[rank::workers]
+    backbone = tower() if own else None
+    for done, part in enumerate(own, 1):
+        assert backbone is not None
+        write_shard(shard_path(folder, part), encode_scenes(backbone, part))
+        on_shard(done, len(own))
+
+
+def read_scenes(folder: Path, seeds: range) -> EncodedScenes:
+    """The scenes of those seeds, whose shards must all be there."""
+    shards = [read_shard(shard_path(folder, part)) for part in _shards(seeds)]
+    return EncodedScenes(
+        torch.cat([shard.features for shard in shards]),
+        torch.cat([shard.parts for shard in shards]),
+        torch.cat([shard.defects for shard in shards]),
+        tuple(one for shard in shards for one in shard.facts),
+    )
+
+
+def shard_path(folder: Path, seeds: range) -> Path:
+    """Where the scenes of those seeds lie."""
+    return folder / f"scenes-{seeds.start:07d}-{seeds.stop:07d}.safetensors"
+
+
+def _shards(seeds: range) -> list[range]:
     starts = range(seeds.start, seeds.stop, SHARD)
-    loaded: Backbone | None = None
-    parts: list[EncodedScenes] = []
-    for done, start in enumerate(starts, 1):
-        stop = min(start + SHARD, seeds.stop)
-        path = folder / f"scenes-{start:07d}-{stop:07d}.safetensors"
-        if not path.exists():
-            loaded = loaded or tower()
-            write_shard(path, encode_scenes(loaded, range(start, stop)))
-        parts.append(read_shard(path))
-        on_shard(done, len(starts))
-    return concatenate(parts)
+    return [range(start, min(start + SHARD, seeds.stop)) for start in starts]
 
 
 def write_shard(path: Path, scenes: EncodedScenes) -> None:
@@ -101,16 +120,6 @@ def read_shard(path: Path) -> EncodedScenes:
         facts = tuple(facts_from_json(one) for one in json.loads(stored.metadata()["facts"]))
         features, parts, defects = (stored.get_tensor(k) for k in ("features", "parts", "defects"))
     return EncodedScenes(features, parts, defects, facts)
-
-
-def concatenate(shards: Sequence[EncodedScenes]) -> EncodedScenes:
-    """All shards as one; their features are copied once."""
-    return EncodedScenes(
-        torch.cat([shard.features for shard in shards]),
-        torch.cat([shard.parts for shard in shards]),
-        torch.cat([shard.defects for shard in shards]),
-        tuple(one for shard in shards for one in shard.facts),
-    )
 
 
 def batches(count: int, size: int, generator: torch.Generator) -> Iterator[list[int]]:

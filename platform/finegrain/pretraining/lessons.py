@@ -162,14 +162,11 @@ def _true_of(facts: Facts, part: int, statement: Statement) -> bool:
 
 
 def _summaries(facts: tuple[Facts, ...], rng: np.random.Generator) -> list[Statement]:
-    seeds = rng.integers(2**31, size=(len(facts), 2)).tolist()
-    told = [
-        (f, s, scene_caption(f, np.random.default_rng(s)))
-        for f, pair in zip(facts, seeds, strict=True)
-        for s in pair
-    ]
-    wrong = [swapped(statement, f, s) for f, s, statement in told]
-    return [s for _, _, s in told] + [s for s in wrong if s is not None]
+    """A caption of each scene, then the same captions with one value swapped."""
+    seeds = rng.integers(2**31, size=len(facts)).tolist()
+    told = [scene_caption(f, np.random.default_rng(s)) for f, s in zip(facts, seeds, strict=True)]
+    wrong = [swapped(t, f, s) for t, f, s in zip(told, facts, seeds, strict=True)]
+    return told + [statement for statement in wrong if statement is not None]
 
 
 def _sampled_tokens(

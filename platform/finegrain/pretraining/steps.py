@@ -24,7 +24,7 @@ WEIGHTS = {
     "own": 0.5,  # the part's caption against the same with a defect
     "image": 0.3,  # the class token: any defect at all
 }
-TEXT_CHUNKS = 4  # sentences are encoded with others of their length, to waste less padding
+TEXT_CHUNKS = 8  # sentences are encoded with others of their length, to waste less padding
 
 
 class Pretraining(nn.Module):

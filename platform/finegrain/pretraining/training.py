@@ -7,6 +7,7 @@ the weights of an uninterrupted one.
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -49,16 +50,22 @@ class Epoch:
     seconds: float
 
 
-def known_tokens() -> torch.Tensor:
-    """The sorted CLIP token ids of all words that the captions use."""
+def training_sentences(drafts: int) -> list[str]:
+    """A sample of every kind of caption."""
     texts: list[str] = []
-    for seed in range(DRAFTS_FOR_WORDS):
+    for seed in range(drafts):
         rng = np.random.default_rng([3, seed])
         facts = draft_scene(rng).facts
         texts += [scene_caption(facts, rng).text, background_caption(facts, rng).text]
         texts += [component_caption(part, rng).text for part in facts.parts]
         texts += [*generic_pair(rng), kind_sentence(KINDS[seed % len(KINDS)], rng)]
-    ids = tokenize(texts).unique()
+    return texts
+
+
+@cache
+def known_tokens() -> torch.Tensor:
+    """The sorted CLIP token ids of all words that the captions use."""
+    ids = tokenize(training_sentences(DRAFTS_FOR_WORDS)).unique()
     return ids[ids != UNSEEN_TOKEN]
 
 
