@@ -11,6 +11,8 @@ So resuming is planning again; Tune's own snapshots are not needed, and are thro
 """
 
 import fcntl
+import logging
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -111,6 +113,7 @@ def run_missing(
     missing = [t for t in trials if t.name not in results or results[t.name].status != "ok"]
     if not missing:
         return
+    _quiet_tune()
     if not ray.is_initialized():
         ray.init(log_to_driver=False)
     threads = max(1, int(share.cpus))
@@ -124,7 +127,9 @@ def run_missing(
             "device": share.device,
             "threads": threads,
         },
-        tune_config=TuneConfig(reuse_actors=True),
+        tune_config=TuneConfig(
+            reuse_actors=True, trial_name_creator=_name, trial_dirname_creator=_name
+        ),
         run_config=RunConfig(
             name="trials",
             storage_path=str(snapshots),
@@ -135,6 +140,19 @@ def run_missing(
     )
     tuner.fit()
     shutil.rmtree(snapshots, ignore_errors=True)
+
+
+def _quiet_tune() -> None:
+    """Our line a trial stands for Tune's tables, and our result.json for its loggers' files."""
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    logging.getLogger("ray.tune").setLevel(logging.WARNING)
+    logging.getLogger("ray.tune.analysis").setLevel(logging.ERROR)  # misses those files
+
+
+def _name(trial: Any) -> str:
+    """What Ray's logs and dashboard call one of its trials."""
+    return Trial.model_validate(trial.config["trial"]).name
 
 
 def _trainable(config: dict[str, Any]) -> None:

@@ -89,7 +89,8 @@ def _over_seeds(rows: Sequence[Row], metric: str) -> str:
     if not values:
         return UNDEFINED
     partial = "*" if any(row.scores.get(metric) is None for row in rows) else ""
-    return f"{fmean(values):.1f} ± {pstdev(values):.1f}{partial}"
+    spread = f" ± {pstdev(values):.1f}" if len(values) > 1 else ""
+    return f"{fmean(values):.1f}{spread}{partial}"
 
 
 def _image_and_pixel(rows: Sequence[Row]) -> str:

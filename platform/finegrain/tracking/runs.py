@@ -4,6 +4,7 @@ Written through MlflowClient with explicit run ids, so that nothing depends on a
 process or thread.
 """
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -42,6 +43,7 @@ class BenchmarkRun:
     def __init__(self, uri: str, name: str, artifacts: Path, run_id: str | None) -> None:
         for variable, value in PATIENCE.items():
             os.environ.setdefault(variable, value)
+        logging.getLogger("mlflow.store").setLevel(logging.WARNING)  # says how it makes its tables
         self._client = MlflowClient(uri)
         self._experiment = self._open_experiment(artifacts)
         self.run_id = run_id if run_id and self._exists(run_id) else self._create(name, {})

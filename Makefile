@@ -1,0 +1,38 @@
+# Everything runs in .venv, which `setup` makes from requirements.lock.
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: setup demo test lint types unit head mlflow bench-overhead bench-metrics clean
+
+demo: setup  ## the main job on the factory: a Ray head on loopback, the benchmark, its table
+	$(BIN)/python jobs/demo.py --output runs/demo-$$(date +%Y%m%d-%H%M%S) --shots 1 4 --seeds 0 1 $(ARGS)
+	@echo "MLflow: make mlflow   Ray dashboard: make head, then make demo in another terminal"
+
+test: setup lint types unit  ## everything that CI checks
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types:
+	$(BIN)/mypy
+
+unit:
+	$(BIN)/python -m pytest $(ARGS)
+
+head: setup  ## a Ray head on loopback until Ctrl-C
+	$(BIN)/python jobs/head.py
+
+mlflow: setup  ## the recorded runs at http://127.0.0.1:5000 until Ctrl-C
+	$(BIN)/mlflow server --host 127.0.0.1 --port 5000 --workers 1 \
+		--backend-store-uri sqlite:///$(CURDIR)/runs/mlflow.db \
+		--artifacts-destination $(CURDIR)/runs/mlflow-artifacts
+
+setup: .venv/.installed
+
+.venv/.installed: pyproject.toml requirements.lock
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint requirements.lock --editable '.[dev]'
+	touch $@

@@ -1,0 +1,107 @@
+"""A Ray head on this machine: loopback only, token required, stopped by its own process group."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx
+
+START_SECONDS = 90
+STOP_SECONDS = 20
+TOKEN_FILE = Path.home() / ".ray" / "auth_token"
+DASHBOARD = "http://127.0.0.1:8265"  # where Ray's own default puts it
+ENVIRONMENT = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # binds every listener of the head to loopback
+    "RAY_AUTH_MODE": "token",  # TOKEN_FILE holds it; Ray makes one where it is missing
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+
+def free_ports(count: int) -> list[int]:
+    """Different ports that nothing listened on a moment ago."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    try:
+        return [int(s.getsockname()[1]) for s in sockets]
+    finally:
+        for s in sockets:
+            s.close()
+
+
+def ray_environment() -> dict[str, str]:
+    """The environment for `ray` commands: ENVIRONMENT, and this Python's scripts first on PATH."""
+    scripts = str(Path(sys.executable).parent)
+    path = os.pathsep.join([scripts, os.environ.get("PATH", "")])
+    return {**os.environ, **ENVIRONMENT, "PATH": path}
+
+
+def accepts_jobs(address: str) -> bool:
+    """Whether a head answers there, and to our token."""
+    token = os.environ.get("RAY_AUTH_TOKEN") or (
+        TOKEN_FILE.read_text().strip() if TOKEN_FILE.is_file() else ""
+    )
+    try:
+        headers = {"Authorization": f"Bearer {token}"}
+        return httpx.get(f"{address}/api/jobs/", headers=headers, timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@contextmanager
+def local_head(*, log: Path, cpus: int | None = None, dashboard_port: int = 0) -> Iterator[str]:
+    """A head started for the block; gives the address that jobs are submitted to.
+
+    Args:
+        log: file that takes the head's own output.
+        cpus: how many it offers, the machine's by default.
+        dashboard_port: 0 takes a free one.
+    """
+    head, dashboard, agent, client = free_ports(4)
+    port = dashboard_port or dashboard
+    command = [
+        *("ray", "start", "--head", "--block"),
+        f"--port={head}",
+        f"--dashboard-port={port}",
+        f"--dashboard-agent-listen-port={agent}",
+        f"--ray-client-server-port={client}",
+        *([f"--num-cpus={cpus}"] if cpus else []),
+    ]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            command,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env=ray_environment(),
+            start_new_session=True,
+        )
+        try:
+            address = f"http://127.0.0.1:{port}"
+            _wait_until_up(process, address, log)
+            yield address
+        finally:
+            _stop(process)
+
+
+def _wait_until_up(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not accepts_jobs(address):
+        if process.poll() is not None or time.monotonic() > deadline:
+            tail = "\n".join(log.read_text().splitlines()[-10:])
+            raise RuntimeError(f"Ray did not start at {address}; the end of {log}:\n{tail}")
+        time.sleep(0.5)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End the head and whatever of its process group outlives it."""
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_SECONDS)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
