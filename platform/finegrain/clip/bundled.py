@@ -19,8 +19,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from finegrain.clip.backbone import RgbImage
-from finegrain.clip.efficientnet import EfficientNetLite1, parameters_hash
+from finegrain.clip.efficientnet import MEAN, STD, EfficientNetLite1, parameters_hash
 from finegrain.clip.grounded import GroundedConfig, GroundedModel
+from finegrain.clip.text_tower import CONTEXT_LENGTH
 from finegrain.clip.tokens import PatchTokens
 from finegrain.clip.word_pieces import (
     END_TOKEN,
@@ -30,7 +31,7 @@ from finegrain.clip.word_pieces import (
     tokenize,
     truncated,
 )
-from finegrain.errors import CheckpointError
+from finegrain.errors import CheckpointError, ConfigError
 
 BUNDLED = Path(__file__).parent / "bundled_model"
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "MODEL_CARD.md"
@@ -41,14 +42,28 @@ log = logging.getLogger(__name__)
 class BundledClip:
     """The bundled model behind the face of every frozen CLIP; only prompt embeddings get gradients.
 
+    Args:
+        device: where it computes.
+        dtype: float32, or bfloat16 for matrix products and convolutions; what comes out is float32.
+        folder: configuration and weights as `save_grounded` writes them.
+
     Raises:
         CheckpointError: the folder's files are damaged, or made for other tower weights.
+        ConfigError: a precision that the model does not compute in.
     """
 
     name = "bundled"
+    mean, std = (MEAN, MEAN, MEAN), (STD, STD, STD)
 
-    def __init__(self, device: torch.device | str = "cpu", folder: Path = BUNDLED) -> None:
-        self.device = torch.device(device)
+    def __init__(
+        self,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        folder: Path = BUNDLED,
+    ) -> None:
+        if dtype not in (torch.float32, torch.bfloat16):
+            raise ConfigError(f"the bundled model computes in float32 or bfloat16, not {dtype}")
+        self.device, self.dtype = torch.device(device), dtype
         self._tower = EfficientNetLite1(self.device)
         self._model = load_grounded(folder, self._tower.weights_hash).to(self.device)
         self._model.eval().requires_grad_(False)
@@ -74,10 +89,11 @@ class BundledClip:
 
     def encode_images(self, pixels: Tensor) -> PatchTokens:
         """(B,3,240,240) -> class token and patches in the joint space; memories are the tower's."""
-        with torch.no_grad():
-            seen = self._tower.encode_images(pixels)
-            image, patches = self._model.image_tokens(torch.cat(seen.memories, -1))
-        return PatchTokens(image, patches, seen.memories, seen.grid)
+        with torch.no_grad(), self._precision():
+            seen = self._tower.encode_images(pixels.to(self.device))
+            memories = tuple(memory.float() for memory in seen.memories)
+            image, patches = self._model.image_tokens(torch.cat(memories, -1))
+        return PatchTokens(image, patches, memories, seen.grid)
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         """Sentences -> (S,77) CLIP token ids; words that training never saw are logged once."""
@@ -95,12 +111,25 @@ class BundledClip:
 
     def embed_tokens(self, ids: Tensor) -> Tensor:  # (S,L) -> (S,L,E)
         """Token embeddings without positions, to be joined with learnable context."""
-        return self._model.text.embed_tokens(ids)
+        return self._model.text.embed_tokens(ids.to(self.device))
 
     def encode_prompts(self, embeddings: Tensor, end_positions: Tensor) -> Tensor:
-        """(S,L,E) embeddings, (S,) places of their end tokens -> (S,D) unit norm; differentiable."""
-        features: Tensor = self._model.text(embeddings, end_positions)
+        """(S,L,E) embeddings, (S,) places of their end tokens -> (S,D) unit norm, with gradient."""
+        length = int(end_positions.max()) + 1
+        if length > CONTEXT_LENGTH or length > embeddings.shape[1]:
+            raise ValueError(
+                f"a prompt ends at token {length} of {embeddings.shape[1]}; {self.name} takes at "
+                f"most {CONTEXT_LENGTH}"
+            )
+        with self._precision():
+            features: Tensor = self._model.text(
+                embeddings[:, :length].to(self.device), end_positions.to(self.device)
+            )
         return features
+
+    def _precision(self) -> torch.autocast:
+        mixed = self.dtype != torch.float32
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=mixed)
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:  # -> (S,D)
         """Unit-norm features of sentences."""
@@ -138,7 +167,9 @@ def load_grounded(folder: Path, tower_sha256: str) -> GroundedModel:
     try:
         model.load_state_dict(load_file(folder / WEIGHTS_FILE))
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise CheckpointError(f"{folder / WEIGHTS_FILE} does not fit {CONFIG_FILE}: {error}") from error
+        raise CheckpointError(
+            f"{folder / WEIGHTS_FILE} does not fit {CONFIG_FILE}: {error}"
+        ) from error
     model.text.know(model.text.token_ids.clone())
     return model
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from finegrain.clip.image_heads import AttentionPooling, HeadConfig, PatchProjection
+from finegrain.clip.image_heads import ClassPooling, HeadConfig, PatchProjection
 from finegrain.clip.text_tower import TextConfig, TextTower
 from finegrain.errors import ConfigError
 
@@ -51,7 +51,7 @@ class GroundedModel(nn.Module):
         super().__init__()
         self.config = config
         self.patches = PatchProjection(config.vision, config.embed_dim)
-        self.pooling = AttentionPooling(config.vision, config.embed_dim)
+        self.pooling = ClassPooling(config.vision, config.embed_dim)
         self.text = TextTower(config.text, config.embed_dim)
         self.log_scale = nn.Parameter(torch.tensor(math.log(20.0)))
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from finegrain.clip.text_tower import Block, attend
+from finegrain.clip.text_tower import attend
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,10 @@ class HeadConfig:
     width: int = 472
     hidden: int = 384
     grid: int = 15
-    queries: int = 6
+    queries: int = 4
     heads: int = 8
+    cells: int = 5  # a side, of the map for the class token
+    cell_width: int = 48
 
 
 class PatchProjection(nn.Module):
@@ -53,29 +55,43 @@ class PatchProjection(nn.Module):
     def forward(self, features: Tensor) -> Tensor:  # (B,N,W) -> (B,N,D), not normalised
         """The tower's levels in the joint space."""
         x = F.gelu(self.first((features - self.mean) * self.scale))
-        square = x.transpose(1, 2).unflatten(2, (self.grid, self.grid))
+        square = x.transpose(1, 2).reshape(len(x), -1, self.grid, self.grid)
         x = x + F.gelu(self.neighbours(square)).flatten(2).transpose(1, 2)
         return self.second(x)  # type: ignore[no-any-return]
 
 
-class AttentionPooling(nn.Module):
-    """Learned queries gather the patches, which get their positions here and nowhere else."""
+class ClassPooling(nn.Module):
+    """The class token: what learned queries gather, and a coarse map of what lies where.
+
+    Patches get their positions here and nowhere else. The map is what tells places: with the
+    queries alone, places stayed near chance.
+    """
 
     def __init__(self, config: HeadConfig, embed_dim: int) -> None:
         super().__init__()
-        self.heads = config.heads
-        self.positions = nn.Parameter(torch.randn(config.grid**2, embed_dim) * 0.02)
+        self.grid, self.cells, self.heads = config.grid, config.cells, config.heads
+        self.positions = nn.Parameter(torch.randn(config.grid**2, embed_dim) * 0.3)
         self.queries = nn.Parameter(torch.randn(config.queries, embed_dim) * 0.5)
         self.ln = nn.LayerNorm(embed_dim)
         self.key_value = nn.Linear(embed_dim, 2 * embed_dim)
-        self.block = Block(embed_dim, config.heads, 2, causal=False)
-        self.join = nn.Linear(config.queries * embed_dim, embed_dim)
+        self.cell = nn.Linear(embed_dim, config.cell_width)
+        width = config.queries * embed_dim + config.cells**2 * config.cell_width
+        self.join = nn.Sequential(
+            nn.Linear(width, config.hidden), nn.GELU(), nn.Linear(config.hidden, embed_dim)
+        )
 
     def forward(self, patches: Tensor) -> Tensor:  # (B,N,D) -> (B,D), not normalised
         """One vector an image, from its projected patches."""
-        x = self.ln(patches) + self.positions
+        x = self.ln(patches)
+        queried, mapped = self._queried(x + self.positions), self._mapped(x)
+        return self.join(torch.cat([queried, mapped], -1))  # type: ignore[no-any-return]
+
+    def _queried(self, x: Tensor) -> Tensor:  # (B,N,D) -> (B,Q·D)
         k, v = self.key_value(x).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        q = self.queries.unflatten(-1, (self.heads, -1)).transpose(0, 1)  # (H,Q,D/H)
+        q = self.queries.view(len(self.queries), self.heads, -1).transpose(0, 1)  # (H,Q,D/H)
         q = q.to(k.dtype).expand(len(x), -1, -1, -1)
-        gathered = attend(q, k, v).transpose(1, 2).flatten(2)
-        return self.join(self.block(gathered + self.queries).flatten(1))  # type: ignore[no-any-return]
+        return attend(q, k, v).transpose(1, 2).flatten(1)
+
+    def _mapped(self, x: Tensor) -> Tensor:  # (B,N,D) -> (B,cells²·C)
+        square = F.gelu(self.cell(x)).transpose(1, 2).reshape(len(x), -1, self.grid, self.grid)
+        return F.adaptive_avg_pool2d(square, self.cells).flatten(1)

@@ -1,7 +1,7 @@
 """A small causal transformer over CLIP's byte-pair tokens, with rows only for the words it knows.
 
-S sentences of L tokens, E text width, D joint width, V known tokens. Row 0 stands for every token
-that training never saw: it was trained in their place, so an unknown noun says little, not nonsense.
+S sentences of L tokens, E text width, D joint width. Row 0 stands for every token that training
+never saw: it was trained in their place, so an unknown noun says little, but no nonsense.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False) -> Tensor:
     if causal:
         later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(1)
         scores = scores.masked_fill(later, -torch.inf)
-    return scores.softmax(-1).to(v.dtype) @ v
+    weights: Tensor = scores.softmax(-1).to(v.dtype)
+    return weights @ v
 
 
 class Block(nn.Module):

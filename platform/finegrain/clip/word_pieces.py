@@ -21,7 +21,7 @@ def _tokenizer() -> SimpleTokenizer:
 @lru_cache(maxsize=50_000)
 def piece_ids(text: str) -> tuple[int, ...]:
     """The tokens of a text, without start and end."""
-    return tuple(_tokenizer().encode(text))
+    return tuple(_tokenizer().encode(text))  # type: ignore[no-untyped-call]
 
 
 def tokenize(texts: Sequence[str], context_length: int = 77) -> Tensor:

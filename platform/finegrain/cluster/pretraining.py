@@ -20,11 +20,16 @@ import torch
 from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer, get_device, prepare_model
 
-from finegrain.clip.bundled import save_grounded
+from finegrain.clip.bundled import load_grounded, save_grounded
 from finegrain.clip.efficientnet import EfficientNetLite1
-from finegrain.files import write_json
-from finegrain.pretraining.cache import read_scenes, write_missing
-from finegrain.pretraining.card import HELD_OUT, write_card
+from finegrain.pretraining.cache import (
+    read_scenes,
+    read_shard,
+    shard_path,
+    shards,
+    write_missing,
+)
+from finegrain.pretraining.card import HELD_OUT, score_table, write_card
 from finegrain.pretraining.training import Settings, Trainer, new_model
 from finegrain.pretraining.zeroshot import evaluate_zero_shot
 
@@ -33,21 +38,32 @@ STATE = "state.pt"
 
 
 def pretrain(
-    directory: Path, settings: Settings, *, workers: int, gpus: bool, tell: Callable[[str], None]
+    directory: Path,
+    settings: Settings,
+    *,
+    workers: int,
+    cpus: int | None,
+    gpus: bool,
+    tell: Callable[[str], None],
 ) -> Path:
-    """Train, or go on from the directory's last checkpoint; returns the folder of the model."""
+    """Train, or go on from the directory's last checkpoint; returns the folder of the model.
+
+    `cpus` are shared by all workers (None: all that the cluster has); with `gpus` each has one too.
+    """
     start = time.monotonic()
     directory = directory.resolve()
     if not ray.is_initialized():
-        ray.init(log_to_driver=True)
-    cpus = max(1, int(ray.cluster_resources().get("CPU", 1)) // workers)
+        ray.init()
+    share = max(1, (cpus or _cluster_cpus()) // workers)
     trainer = TorchTrainer(
         train_worker,
         train_loop_config={
-            "directory": str(directory), "settings": asdict(settings), "threads": cpus,
+            "directory": str(directory), "settings": asdict(settings), "threads": share,
         },
         scaling_config=ScalingConfig(
-            num_workers=workers, use_gpu=gpus, resources_per_worker={"CPU": cpus, "GPU": int(gpus)}
+            num_workers=workers,
+            use_gpu=gpus,
+            resources_per_worker={"CPU": share} | ({"GPU": 1} if gpus else {}),
         ),
         run_config=RunConfig(
             name=TRAIN,
@@ -56,11 +72,16 @@ def pretrain(
             checkpoint_config=CheckpointConfig(num_to_keep=2),
         ),
     )  # fmt: skip
-    result = trainer.fit()
-    if result.checkpoint is None:
+    checkpoint = trainer.fit().checkpoint
+    if checkpoint is None:
         raise RuntimeError(f"training in {directory} ended without a checkpoint")
-    seconds = time.monotonic() - start
-    return _conclude(directory, settings, result.checkpoint, seconds, workers, gpus, tell)
+    how = f"{workers} {'GPU' if gpus else 'CPU'} worker{'s' * (workers > 1)}"
+    minutes = (time.monotonic() - start) / 60
+    return _conclude(directory, settings, checkpoint, f"{how} in {minutes:.0f} minutes", tell)
+
+
+def _cluster_cpus() -> int:
+    return int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
 
 
 def train_worker(config: dict[str, Any]) -> None:
@@ -84,7 +105,8 @@ def train_worker(config: dict[str, Any]) -> None:
         with checkpoint.as_directory() as stored:
             trainer.restore(torch.load(Path(stored) / STATE, device, weights_only=True))
     for epoch in trainer.epochs(scenes, rank, workers):
-        print(f"epoch {epoch.number}/{settings.epochs}: {epoch}", flush=rank == 0)
+        if rank == 0:
+            print(f"epoch {epoch.number}/{settings.epochs}: {epoch}", flush=True)
         metrics = {"epoch": epoch.number, "seconds": epoch.seconds, **epoch.losses}
         with tempfile.TemporaryDirectory() as scratch:
             if rank == 0:
@@ -98,25 +120,20 @@ def _conclude(
     directory: Path,
     settings: Settings,
     checkpoint: Checkpoint,
-    seconds: float,
-    workers: int,
-    gpus: bool,
+    how: str,
     tell: Callable[[str], None],
 ) -> Path:
-    """Save the last epoch's model, judge it on held-out scenes, and write its card."""
+    """Save the last epoch's model, judge what was saved on held-out scenes, and write its card."""
     with checkpoint.as_directory() as stored:
         state = torch.load(Path(stored) / STATE, "cpu", weights_only=True)
-    scenes = directory / SCENES
-    tower = EfficientNetLite1()
-    write_missing(scenes, lambda: tower, HELD_OUT)
-    trained = new_model(read_scenes(scenes, range(min(settings.scenes, 500))), settings.seed)
+    scenes, folder, tower = directory / SCENES, directory / MODEL, EfficientNetLite1()
+    sample = read_shard(shard_path(scenes, shards(range(settings.scenes))[0]))
+    trained = new_model(sample, settings.seed)
     trained.load_state_dict(state["model"])
-    trained.text.know(trained.text.token_ids.clone())
-    folder = directory / MODEL
     size = save_grounded(trained, folder, tower.weights_hash)
-    scores = evaluate_zero_shot(trained, read_scenes(scenes, HELD_OUT))
-    how = f"{workers} {'GPU' if gpus else 'CPU'} worker{'s' * (workers > 1)}"
-    write_card(folder, settings, scores, size, seconds, how)
-    write_json(folder / "scores.json", asdict(scores))
-    tell(f"{scores}\n{folder}: {size / 1e6:.1f} MB after {seconds / 60:.0f} minutes")
+    write_missing(scenes, lambda: tower, HELD_OUT)
+    saved = load_grounded(folder, tower.weights_hash)
+    scores = evaluate_zero_shot(saved, read_scenes(scenes, HELD_OUT))
+    write_card(folder, settings, scores, size, how)
+    tell(f"{score_table(scores)}\n{folder}: {size / 1e6:.2f} MB; {how}")
     return folder

@@ -61,6 +61,10 @@ def encode_scenes(tower: Backbone, seeds: Sequence[int], batch_size: int = 8) ->
     )
 
 
+def _silent(_done: int, _total: int) -> None:
+    """Nobody asked about progress."""
+
+
 def write_missing(
     folder: Path,
     tower: Callable[[], Backbone],
@@ -68,14 +72,14 @@ def write_missing(
     *,
     rank: int = 0,
     workers: int = 1,
-    on_shard: Callable[[int, int], None] = lambda done, total: None,
+    on_shard: Callable[[int, int], None] = _silent,
 ) -> None:
     """Make the shards that `folder` lacks; of several workers, each makes its share of them.
 
     `tower` is called only when something must be encoded; `on_shard` hears of progress.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [part for part in _shards(seeds) if not shard_path(folder, part).exists()]
+    missing = [part for part in shards(seeds) if not shard_path(folder, part).exists()]
     own = missing[rank::workers]
     backbone = tower() if own else None
     for done, part in enumerate(own, 1):
@@ -86,12 +90,12 @@ def write_missing(
 
 def read_scenes(folder: Path, seeds: range) -> EncodedScenes:
     """The scenes of those seeds, whose shards must all be there."""
-    shards = [read_shard(shard_path(folder, part)) for part in _shards(seeds)]
+    parts = [read_shard(shard_path(folder, part)) for part in shards(seeds)]
     return EncodedScenes(
-        torch.cat([shard.features for shard in shards]),
-        torch.cat([shard.parts for shard in shards]),
-        torch.cat([shard.defects for shard in shards]),
-        tuple(one for shard in shards for one in shard.facts),
+        torch.cat([part.features for part in parts]),
+        torch.cat([part.parts for part in parts]),
+        torch.cat([part.defects for part in parts]),
+        tuple(one for part in parts for one in part.facts),
     )
 
 
@@ -100,7 +104,8 @@ def shard_path(folder: Path, seeds: range) -> Path:
     return folder / f"scenes-{seeds.start:07d}-{seeds.stop:07d}.safetensors"
 
 
-def _shards(seeds: range) -> list[range]:
+def shards(seeds: range) -> list[range]:
+    """The seeds of each shard."""
     starts = range(seeds.start, seeds.stop, SHARD)
     return [range(start, min(start + SHARD, seeds.stop)) for start in starts]
 

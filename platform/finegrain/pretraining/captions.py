@@ -40,6 +40,8 @@ _SCENE_FORMS = (
     "{}", "{}", "a scene of {}", "a photo of {}", "an image with {}", "a picture of {}",
     "there are {}",
 )  # fmt: skip
+_ANY_PART = Part("grey", "", "circular", "smooth", "1", "center")
+_SWAP_ODDS = {"location": 3.0, "number": 2.0}  # the hardest to learn
 _PREPOSITIONS = ("at the {}", "in the {}", "located at the {}", "on the {}", ", {}")
 _SCATTER_FORMS = {"scattered": "{}", "entire image": "over the {}", "corners": "in the {}"}
 
@@ -63,7 +65,8 @@ def component_caption(part: Part, rng: np.random.Generator, *, whole: bool = Fal
 def background_caption(facts: Facts, rng: np.random.Generator, form: str = "") -> Statement:
     """The background's colour, its material, or both; in one of many forms, or in the one given."""
     told = _told(("background", "material"), 0.35, rng)
-    color, kind = pick(COLOR_WORDS[facts.background], rng), pick(MATERIAL_WORDS[facts.material], rng)
+    color = pick(COLOR_WORDS[facts.background], rng)
+    kind = pick(MATERIAL_WORDS[facts.material], rng)
     color, kind = color if "background" in told else "", kind if "material" in told else ""
     form = form or pick(_GROUND_FORMS, rng)
     return Statement(_clean(form.format(kind, color)), (_ground_claim(facts, told),))
@@ -91,6 +94,25 @@ def scene_caption(facts: Facts, rng: np.random.Generator) -> Statement:
     return Statement(_clean(text), tuple(claims))
 
 
+def quiz(name: str, rng: np.random.Generator) -> list[Statement]:
+    """One short sentence for each value of an attribute, all of the same form."""
+    seed = int(rng.integers(2**31))
+    statements = []
+    for value in SWAPS[name]:
+        form = np.random.default_rng(seed)
+        if name in ("background", "material"):
+            facts = replace(Facts((), "grey", "plain"), **{name: value})  # type: ignore[arg-type]
+            color = pick(COLOR_WORDS[value], rng) if name == "background" else ""
+            kind = pick(MATERIAL_WORDS[value], rng) if name == "material" else ""
+            text = _clean(pick(_GROUND_FORMS, form).format(kind, color))
+            statements.append(Statement(text, (_ground_claim(facts, {name}),)))
+        else:
+            part = replace(_ANY_PART, **{name: value})  # type: ignore[arg-type]
+            text = _component_text(part, {name}, form)
+            statements.append(Statement(text, (_claim(part, {name}),)))
+    return statements
+
+
 def swapped(statement: Statement, facts: Facts, seed: int) -> Statement | None:
     """The scene caption of that seed with one value changed to another; None if none is told.
 
@@ -101,12 +123,13 @@ def swapped(statement: Statement, facts: Facts, seed: int) -> Statement | None:
     told = [(claim, name) for claim, name in told if name in SWAPS]
     if not told:
         return None
-    claim, name = told[int(rng.integers(len(told)))]
+    odds = np.array([_SWAP_ODDS.get(name, 1.0) for _, name in told])
+    claim, name = told[int(rng.choice(len(told), p=odds / odds.sum()))]
     old = dict(claim.values)[name]
     others = [value for value in SWAPS[name] if value != old]
     value = others[int(rng.integers(len(others)))]
     if claim.ground:
-        changed = replace(facts, **{name: value})
+        changed = replace(facts, **{name: value})  # type: ignore[arg-type]
     else:
         index = next(i for i, part in enumerate(facts.parts) if claim.of_part(part))
         parts = list(facts.parts)
@@ -155,10 +178,10 @@ def _component_text(part: Part, told: set[str], rng: np.random.Generator) -> str
     lead = count or ("the" if form == 3 else "a")
     if form == 0 and texture:
         text = f"{lead} {color} {shape} {noun} with {texture} texture {place}"
-    elif form == 1 and (color or texture or shape):
+    elif form == 1 and (color.strip() or texture or shape):
         verb = "are" if many else "is"
-        told_words = " and ".join(" ".join(w.split()) for w in (color, texture, shape) if w.strip())
-        text = f"{lead} {noun} {place} {verb} {told_words}" if told_words else f"{lead} {noun} {place}"
+        values = " and ".join(word.strip() for word in (color, texture, shape) if word.strip())
+        text = f"{lead} {noun} {place} {verb} {values}"
     elif form == 2:
         text = f"{lead} {texture} {color} {shape} {noun} {place}"
     elif form == 3:

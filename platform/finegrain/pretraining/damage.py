@@ -49,6 +49,6 @@ def _bent(u: Field, v: Field, rng: np.random.Generator) -> tuple[Field, Field]:
         across = across + beyond * np.float32(rng.choice([-1, 1]) * rng.uniform(0.5, 0.9))
     else:
         across = across * (1 + beyond * np.float32(rng.uniform(1.0, 2.0)))
-    return (along * cos - across * sin).astype(np.float32), (
-        along * sin + across * cos
-    ).astype(np.float32)
+    return (along * cos - across * sin).astype(np.float32), (along * sin + across * cos).astype(
+        np.float32
+    )

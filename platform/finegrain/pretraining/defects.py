@@ -20,9 +20,7 @@ Paint = Callable[[Pixels, Mask, np.random.Generator], Field]
 _FINE = 3  # lines are drawn this many times larger and averaged down
 
 
-def paint_defect(
-    kind: str, pixels: Pixels, where: Mask, rng: np.random.Generator
-) -> Mask | None:
+def paint_defect(kind: str, pixels: Pixels, where: Mask, rng: np.random.Generator) -> Mask | None:
     """Draw a surface fault within `where`; None if too little of it would show."""
     alpha = SURFACE_DEFECTS[kind](pixels, where, rng)
     mask = (alpha > 0.2) & where
@@ -125,10 +123,15 @@ def _blob(where: Mask, radius: float, ragged: float, rng: np.random.Generator) -
 def _hole(pixels: Pixels, where: Mask, rng: np.random.Generator) -> Field:
     radius = np.clip(_extent(where) * rng.uniform(0.05, 0.16), 3, 16)
     distance = _blob(where, radius, 0.06, rng)
-    rim = np.clip(1 - np.abs(distance) / 2.5, 0, 1) * np.float32(0.6)
+    rim = (np.clip(1 - np.abs(distance) / 2.5, 0, 1) * 0.6).astype(np.float32)
     _blend(pixels, rim, where, pixels[where].mean(0) * 0.6 + 90)
     return np.maximum(
-        _blend(pixels, np.clip(0.5 - distance, 0, 1), where, rng.uniform(3, 40) * np.ones(3)),
+        _blend(
+            pixels,
+            np.clip(0.5 - distance, 0, 1).astype(np.float32),
+            where,
+            rng.uniform(3, 40) * np.ones(3),
+        ),
         np.where(where, rim, 0),
     )
 
@@ -137,7 +140,7 @@ def _stain(pixels: Pixels, where: Mask, rng: np.random.Generator) -> Field:
     radius = np.clip(_extent(where) * rng.uniform(0.1, 0.3), 5, 40)
     soft = rng.uniform(1.5, 6)
     alpha = np.clip(0.5 - _blob(where, radius, 0.25, rng) / soft, 0, 1)
-    alpha = alpha * np.float32(rng.uniform(0.45, 0.9))
+    alpha = alpha * rng.uniform(0.45, 0.9)
     color = _other_hue(pixels[where].mean(0), rng)
     return _blend(pixels, alpha.astype(np.float32), where, color)
 

@@ -72,9 +72,7 @@ def facts_to_json(facts: Facts) -> dict[str, Any]:
 def facts_from_json(stored: dict[str, Any]) -> Facts:
     """The facts behind `facts_to_json`; ValueError where a value is not in its list."""
     parts = tuple(Part(**{**part, "defects": tuple(part["defects"])}) for part in stored["parts"])
-    return Facts(
-        parts, stored["background"], stored["material"], tuple(stored["surface_defects"])
-    )
+    return Facts(parts, stored["background"], stored["material"], tuple(stored["surface_defects"]))
 
 
 def _check(field: str, value: str, known: Any) -> None:

@@ -58,7 +58,7 @@ def _row(location: str, count: int, rng: np.random.Generator) -> list[Circle]:
     spacing = float(rng.uniform(38, 48 if count > 3 else 58)) / SIDE
     if location in ("top left", "top right", "bottom left", "bottom right"):
         spacing = float(rng.uniform(36, 44)) / SIDE
-    radius = spacing * SIDE * float(rng.uniform(0.36, 0.42))
+    radius = spacing * SIDE * float(rng.uniform(0.38, 0.46))
     offsets = (np.arange(count) - (count - 1) / 2) * spacing
     if location == "center" and count > 2:
         turns = np.arange(count) * (2 * np.pi / count) + rng.uniform(0, 2 * np.pi)
@@ -89,7 +89,9 @@ def _scattered(count: int, rng: np.random.Generator) -> list[Circle]:
     return spots
 
 
-def _jittered(y: float, x: float, radius: float, jitter_px: float, rng: np.random.Generator) -> Circle:
+def _jittered(
+    y: float, x: float, radius: float, jitter_px: float, rng: np.random.Generator
+) -> Circle:
     """A centre near (y, x), given as fractions, kept wholly inside the image."""
     room = min(radius, SIDE / 2 - 1)
     spot = np.array([y, x]) * SIDE + rng.uniform(-jitter_px, jitter_px, 2)

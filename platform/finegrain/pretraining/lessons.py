@@ -15,6 +15,7 @@ from finegrain.pretraining.captions import (
     SWAPS,
     background_caption,
     component_caption,
+    quiz,
     scene_caption,
     swapped,
     with_value,
@@ -25,6 +26,22 @@ from finegrain.pretraining.states import generic_pair, kind_sentence, part_pair
 
 FAULTY = 20  # of 255: a token is faulty from 8% of its square on; below that it is neither
 GENERIC_PAIRS = 8
+REGION_QUIZZES = ("color", "shape", "texture", "background", "material")
+SCENE_QUIZZES = ("location", "number")
+
+
+
+
+@dataclass(frozen=True)
+class Quiz:
+    """Every value of one attribute as a sentence, and which are true of each region or scene."""
+
+    text: Tensor  # (V,)
+    truth: Tensor  # (R,V), or (B,V) for places and numbers
+
+    def to(self, device: torch.device) -> "Quiz":
+        """The same quiz on a device."""
+        return Quiz(self.text.to(device), self.truth.to(device))
 
 
 @dataclass(frozen=True)
@@ -32,6 +49,8 @@ class Lesson:
     """Everything one optimisation step needs; the `*_text` fields are rows of `texts`."""
 
     texts: tuple[str, ...]
+    region_quizzes: tuple[Quiz, ...]
+    scene_quizzes: tuple[Quiz, ...]
     region_scene: Tensor  # (R,) row of the batch
     region_weights: Tensor  # (R,N)
     region_text: Tensor
@@ -50,10 +69,14 @@ class Lesson:
 
     def to(self, device: torch.device) -> "Lesson":
         """The same lesson with its tensors on a device."""
-        tensors = {
-            f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "texts"
-        }
-        return replace(self, **tensors)
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved = {k: v.to(device) for k, v in values.items() if isinstance(v, Tensor)}
+        return replace(
+            self,
+            region_quizzes=tuple(quiz.to(device) for quiz in self.region_quizzes),
+            scene_quizzes=tuple(quiz.to(device) for quiz in self.scene_quizzes),
+            **moved,
+        )
 
 
 class _Texts:
@@ -84,13 +107,22 @@ def make_lesson(batch: EncodedScenes, seed: int) -> Lesson:
     token_faulty = faulty[token_scene, token_index]
     token_kinds = batch.defects[token_scene, :, token_index] >= FAULTY
     pair_token, pair_text = _own_pairs(batch, token_scene, token_index, token_kinds, texts, rng)
+    asked = {name: quiz(name, rng) for name in (*REGION_QUIZZES, *SCENE_QUIZZES)}
     return Lesson(
+        region_quizzes=tuple(
+            Quiz(_rows(texts, asked[name]), _region_truth(batch.facts, regions, asked[name]))
+            for name in REGION_QUIZZES
+        ),
+        scene_quizzes=tuple(
+            Quiz(_rows(texts, asked[name]), _scene_truth(batch.facts, asked[name]))
+            for name in SCENE_QUIZZES
+        ),
         region_scene=scene,
         region_weights=weights,
-        region_text=texts.add_all([one.text for one in said]),
+        region_text=_rows(texts, said),
         region_truth=_region_truth(batch.facts, regions, said),
-        scene_text=texts.add_all([one.text for one in summaries]),
-        scene_truth=torch.tensor([[s.of_scene(f) for s in summaries] for f in batch.facts]),
+        scene_text=_rows(texts, summaries),
+        scene_truth=_scene_truth(batch.facts, summaries),
         generic_text=texts.add_all([p[0] for p in pairs] + [p[1] for p in pairs]),
         kind_text=texts.add_all([kind_sentence(kind, rng) for kind in KINDS]),
         token_scene=token_scene,
@@ -104,9 +136,7 @@ def make_lesson(batch: EncodedScenes, seed: int) -> Lesson:
     )
 
 
-def _regions(
-    batch: EncodedScenes, touched: Tensor
-) -> tuple[Tensor, Tensor, list[tuple[int, int]]]:
+def _regions(batch: EncodedScenes, touched: Tensor) -> tuple[Tensor, Tensor, list[tuple[int, int]]]:
     """Scene and token weights of every part (index ≥ 0) and background (-1), faults left out."""
     cover = batch.parts.float() / 255
     found: list[tuple[int, int]] = []
@@ -125,14 +155,16 @@ def _regions(
 
 
 def part_weights(cover: Tensor, touched: Tensor) -> Tensor:  # (N,), (N,) -> (N,)
-    """A part's tokens by how much it covers them; thin cover counts only where there is no other."""
+    """A part's tokens by how much it covers them; thin cover counts only if there is no other."""
     weight = cover * ~touched
     solid = weight * (cover >= 0.5 * cover.max())
     return solid if bool(solid.any()) else weight
 
 
 def _of_region(facts: Facts, part: int, rng: np.random.Generator) -> Statement:
-    return component_caption(facts.parts[part], rng) if part >= 0 else background_caption(facts, rng)
+    if part < 0:
+        return background_caption(facts, rng)
+    return component_caption(facts.parts[part], rng)
 
 
 def _wrong(facts: Facts, part: int, rng: np.random.Generator) -> Statement | None:
@@ -152,6 +184,14 @@ def _region_truth(
 ) -> Tensor:
     """Regions show no place and no number, so only what is visible is judged."""
     return torch.tensor([[_true_of(facts[b], p, s) for s in said] for b, p in regions])
+
+
+def _scene_truth(facts: tuple[Facts, ...], said: list[Statement]) -> Tensor:
+    return torch.tensor([[statement.of_scene(one) for statement in said] for one in facts])
+
+
+def _rows(texts: _Texts, said: list[Statement]) -> Tensor:
+    return texts.add_all([statement.text for statement in said])
 
 
 def _true_of(facts: Facts, part: int, statement: Statement) -> bool:
@@ -195,17 +235,20 @@ def _own_pairs(
     texts: _Texts,
     rng: np.random.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """For tokens on a part: its caption, sound and with a fault (its own, or any if it has none)."""
+    """For tokens on a part: its caption, sound and with a fault (their own, or any)."""
     rows, pairs = [], []
     told: dict[tuple[int, int, str], tuple[int, int]] = {}
     spare = {(b, p): _any_kind(part, rng) for b, f in enumerate(batch.facts)
              for p, part in enumerate(f.parts)}  # fmt: skip
+    unasked = {bp for bp in spare if not batch.facts[bp[0]].defects and rng.random() < 0.6}
     cover = batch.parts[token_scene, :, token_index]
     for row, (b, p) in enumerate(zip(token_scene.tolist(), cover.argmax(1).tolist(), strict=True)):
         if cover[row, p] == 0:
             continue
         kinds = token_kinds[row].nonzero().ravel().tolist()
         kind = KINDS[kinds[0]] if kinds else spare[b, p]
+        if (b, p) in unasked and not kinds:
+            continue
         if (b, p, kind) not in told:
             sound, flawed = part_pair(batch.facts[b].parts[p], kind, rng)
             told[b, p, kind] = texts.add(sound), texts.add(flawed)

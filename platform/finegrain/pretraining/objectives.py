@@ -24,7 +24,7 @@ def _rows_contrast(logits: Tensor, truth: Tensor) -> Tensor:
     losses = F.softplus(negatives - logits)  # log(1 + e^(negatives - s))
     count = truth.sum(1)
     per_row = torch.where(truth, losses, 0).sum(1) / count.clamp(min=1)
-    return per_row[count > 0].mean()
+    return per_row.sum() / (count > 0).sum().clamp(min=1)
 
 
 def condition(difference: Tensor, faulty: Tensor) -> Tensor:

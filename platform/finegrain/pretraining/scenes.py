@@ -147,7 +147,7 @@ def _relief(
     rng: np.random.Generator,
 ) -> Field:
     """Brightness over one instance: texture, roundness or bevel, and harmless finish marks."""
-    relief = 1 + part_texture(part.texture, u, v, radius, rng)
+    relief: npt.NDArray[np.floating] = 1 + part_texture(part.texture, u, v, radius, rng)
     if part.color == "silver":
         sheen = np.sin((u * np.cos(style.light) + v * np.sin(style.light)) * 3.2 + style.light)
         relief = relief + np.float32(0.2) * sheen

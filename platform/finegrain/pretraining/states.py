@@ -65,6 +65,6 @@ def part_pair(part: Part, kind: str, rng: np.random.Generator) -> tuple[str, str
 
 def _subject(rng: np.random.Generator) -> str:
     """A noun, at times with an adjective in front that says nothing about its state."""
-    noun = pick(NOUNS + ("surface", "texture", "material"), rng)
+    noun = pick((*NOUNS, "surface", "texture", "material"), rng)
     adjective = pick(("", "", "", "smooth", "textured", "grey", "metal", "round", "plain"), rng)
     return f"{adjective} {noun}".strip()

@@ -19,6 +19,7 @@ from finegrain.pretraining.vocabulary import NOUNS
 WEIGHTS = {
     "region": 1.0,
     "scene": 1.0,
+    "quiz": 1.0,  # every value of one attribute, against regions or images
     "token": 1.0,  # generic sound against faulty sentences
     "kind": 0.5,  # which defect, or none
     "own": 0.5,  # the part's caption against the same with a defect
@@ -47,6 +48,10 @@ class Pretraining(nn.Module):
         losses = {
             "region": contrast(scale * regions @ text[lesson.region_text].T, lesson.region_truth),
             "scene": contrast(scale * image @ text[lesson.scene_text].T, lesson.scene_truth),
+            "quiz": torch.stack(
+                [contrast(scale * regions @ text[q.text].T, q.truth) for q in lesson.region_quizzes]
+                + [contrast(scale * image @ text[q.text].T, q.truth) for q in lesson.scene_quizzes]
+            ).mean(),
             "token": condition(
                 scale * tokens @ (abnormal - normal).T, lesson.token_faulty[:, None]
             ),
@@ -98,4 +103,5 @@ def hide_words(ids: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _noun_ids() -> Tensor:
-    return tokenize(NOUNS)[:, 1].unique()
+    ids: Tensor = torch.unique(tokenize(NOUNS)[:, 1])
+    return ids

@@ -73,23 +73,27 @@ def noise(name: str, shape: tuple[int, int], rng: np.random.Generator, zoom: int
     return window
 
 
+def _times(field: Field, factor: float) -> Field:
+    return np.asarray(field * np.float32(factor), dtype=np.float32)
+
+
 def part_texture(name: str, u: Field, v: Field, radius: float, rng: np.random.Generator) -> Field:
     """The relief of a component's texture over its own frame."""
-    strength = np.float32(rng.uniform(0.8, 1.25))
+    strength = rng.uniform(0.8, 1.25)
     if name == "rough":
-        return noise("coarse", u.shape, rng) * np.float32(0.16) * strength
+        return _times(noise("coarse", u.shape, rng), 0.16 * strength)
     if name == "granular":
-        return noise("specks", u.shape, rng) * np.float32(0.17) * strength
+        return _times(noise("specks", u.shape, rng), 0.17 * strength)
     if name == "crinkled":
-        return noise("crease", u.shape, rng) * np.float32(0.15) * strength
+        return _times(noise("crease", u.shape, rng), 0.15 * strength)
     if name == "bristled":
         turned = noise("brushed", (max(u.shape), max(u.shape)), rng)
         short = noise("fine", u.shape, rng)
         field = turned.T if rng.random() < 0.5 else turned
         return (field[: u.shape[0], : u.shape[1]] * 0.13 + short * 0.07).astype(np.float32)
     if name in ("striped", "dotted", "checkered"):
-        return _pattern(name, u, v, radius, rng) * np.float32(0.3) * strength
-    return noise("cloud", u.shape, rng) * np.float32(rng.uniform(0, 0.025))
+        return _times(_pattern(name, u, v, radius, rng), 0.3 * strength)
+    return _times(noise("cloud", u.shape, rng), rng.uniform(0, 0.025))
 
 
 def _pattern(name: str, u: Field, v: Field, radius: float, rng: np.random.Generator) -> Field:
@@ -98,22 +102,22 @@ def _pattern(name: str, u: Field, v: Field, radius: float, rng: np.random.Genera
     phase = rng.uniform(0, 2 * np.pi, 2)
     wave_u = np.sin(u * (2 * np.pi / period) + phase[0])
     if name == "striped":
-        return np.tanh(wave_u * np.float32(rng.choice([1.2, 4.0]))).astype(np.float32)
+        return _times(np.tanh(wave_u * np.float32(rng.choice([1.2, 4.0]))), 1)
     wave_v = np.sin(v * (2 * np.pi / period) + phase[1])
     if name == "checkered":
-        return np.tanh(wave_u * wave_v * 5).astype(np.float32)
+        return _times(np.tanh(wave_u * wave_v * 5), 1)
     sign = 1 if rng.random() < 0.5 else -1
-    return (sign * (np.clip((wave_u + wave_v - 0.7) * 2, 0, 1) * 1.6 - 0.3)).astype(np.float32)
+    return _times(np.clip((wave_u + wave_v - 0.7) * 2, 0, 1) * 1.6 - 0.3, sign)
 
 
 def material(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Field:
     """The relief of a background material over the whole image."""
-    strength = np.float32(rng.uniform(0.6, 1.3))
+    strength = rng.uniform(0.6, 1.3)
     if name == "plain":
-        return noise("cloud", shape, rng) * np.float32(rng.uniform(0, 0.03))
+        return _times(noise("cloud", shape, rng), rng.uniform(0, 0.03))
     if name == "textured":
         kind = ("coarse", "fine", "crease")[rng.integers(3)]
-        return noise(kind, shape, rng) * np.float32(0.09) * strength
+        return _times(noise(kind, shape, rng), 0.09 * strength)
     if name == "wooden":
         rings = np.sin(noise("grain", shape, rng) * 2.2 + noise("cloud", shape, rng) * 1.5)
         field = (rings * 0.1 + noise("brushed", shape, rng) * 0.04).astype(np.float32)
@@ -122,12 +126,12 @@ def material(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Fie
         rough = noise("stone", shape, rng) * 0.07 + noise("fine", shape, rng) * 0.03
         return (rough * strength).astype(np.float32)
     if name == "metal":
-        field = noise("brushed", shape, rng) * np.float32(0.07) * strength
+        field = _times(noise("brushed", shape, rng), 0.07 * strength)
         return field.T if rng.random() < 0.5 else field
     if name == "leather":
-        return noise("leather", shape, rng, int(rng.integers(1, 3))) * np.float32(0.08) * strength
+        return _times(noise("leather", shape, rng, int(rng.integers(1, 3))), 0.08 * strength)
     specks = noise("specks", shape, rng, int(rng.integers(1, 3)))
-    return specks * np.float32(rng.choice([-0.06, 0.06])) * strength
+    return _times(specks, rng.choice([-0.06, 0.06]) * strength)
 
 
 def lit(image: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:

@@ -19,10 +19,10 @@ from finegrain.clip.grounded import GroundedConfig, GroundedModel
 from finegrain.clip.image_heads import HeadConfig
 from finegrain.clip.text_tower import UNKNOWN_ROW, TextConfig
 from finegrain.clip.word_pieces import tokenize
-from finegrain.pretraining.cache import EncodedScenes, batches
-from finegrain.pretraining.captions import background_caption, component_caption, scene_caption
+from finegrain.pretraining.cache import KINDS, EncodedScenes, batches
+from finegrain.pretraining.captions import SWAPS, background_caption, component_caption, quiz, scene_caption
 from finegrain.pretraining.drafting import draft_scene
-from finegrain.pretraining.lessons import KINDS, make_lesson
+from finegrain.pretraining.lessons import make_lesson
 from finegrain.pretraining.states import generic_pair, kind_sentence
 from finegrain.pretraining.steps import UNSEEN_TOKEN, WEIGHTS, Pretraining
 
@@ -35,7 +35,7 @@ class Settings:
 
     scenes: int = 12_000
     epochs: int = 6
-    batch_size: int = 48  # over all workers
+    batch_size: int = 32  # over all workers
     peak_lr: float = 1e-3
     weight_decay: float = 0.05
     seed: int = 0
@@ -58,6 +58,7 @@ def training_sentences(drafts: int) -> list[str]:
         facts = draft_scene(rng).facts
         texts += [scene_caption(facts, rng).text, background_caption(facts, rng).text]
         texts += [component_caption(part, rng).text for part in facts.parts]
+        texts += [s.text for s in quiz(tuple(SWAPS)[seed % len(SWAPS)], rng)]
         texts += [*generic_pair(rng), kind_sentence(KINDS[seed % len(KINDS)], rng)]
     return texts
 
@@ -65,7 +66,7 @@ def training_sentences(drafts: int) -> list[str]:
 @cache
 def known_tokens() -> torch.Tensor:
     """The sorted CLIP token ids of all words that the captions use."""
-    ids = tokenize(training_sentences(DRAFTS_FOR_WORDS)).unique()
+    ids: torch.Tensor = torch.unique(tokenize(training_sentences(DRAFTS_FOR_WORDS)))
     return ids[ids != UNSEEN_TOKEN]
 
 

@@ -105,13 +105,13 @@ def condition_scores(model: GroundedModel, features: Tensor) -> Tensor:  # (...,
 
 def _tokens(model: GroundedModel, scenes: EncodedScenes) -> tuple[Tensor, Tensor]:
     device = model.log_scale.device
-    parts = [model.image_tokens(chunk.to(device).float()) for chunk in scenes.features.split(64)]
+    parts = [
+        model.image_tokens(chunk.to(device).float()) for chunk in torch.split(scenes.features, 64)
+    ]
     return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
 
 
-def _attribute(
-    model: GroundedModel, name: str, patches: Tensor, scenes: EncodedScenes
-) -> float:
+def _attribute(model: GroundedModel, name: str, patches: Tensor, scenes: EncodedScenes) -> float:
     """The share of regions whose value of one attribute is named rightly."""
     ground = name in ("background", "material")
     forms = GROUND_PROMPTS if ground else PART_PROMPTS

@@ -1,0 +1,123 @@
+"""The loop on a handful of scenes: it learns, and a resumed run is an uninterrupted one."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from finegrain.clip.grounded import GroundedModel
+from finegrain.clip.word_pieces import tokenize
+from finegrain.pretraining.cache import (
+    KINDS,
+    EncodedScenes,
+    read_scenes,
+    shard_path,
+    token_cover,
+    write_shard,
+)
+from finegrain.pretraining.facts import MAX_PARTS
+from finegrain.pretraining.lessons import make_lesson
+from finegrain.pretraining.scenes import render_scene
+from finegrain.pretraining.steps import UNSEEN_TOKEN, Pretraining, hide_words
+from finegrain.pretraining.training import Settings, Trainer, known_tokens, new_model
+
+COUNT, GRID, WIDTH = 24, 15, 40
+
+
+@pytest.fixture(scope="module")
+def scenes() -> EncodedScenes:
+    """Real scenes seen by a made-up tower: mean colours of patches through a fixed random map."""
+    rendered = [render_scene(seed) for seed in range(300, 300 + COUNT)]
+    generator = torch.Generator().manual_seed(0)
+    images = torch.from_numpy(np.stack([scene.image for scene in rendered])).float() / 255
+    colors = images.unflatten(1, (GRID, 16)).unflatten(3, (GRID, 16))
+    means = torch.cat([colors.mean((2, 4)), colors.std((2, 4))], -1).flatten(1, 2)
+    parts = np.zeros((COUNT, MAX_PARTS, GRID**2), np.uint8)
+    defects = np.zeros((COUNT, len(KINDS), GRID**2), np.uint8)
+    for s, scene in enumerate(rendered):
+        for p, mask in enumerate(scene.part_masks):
+            parts[s, p] = token_cover(mask, GRID, GRID)
+        for defect in scene.defects:
+            defects[s, KINDS.index(defect.kind)] = token_cover(defect.mask, GRID, GRID)
+    return EncodedScenes(
+        (means @ torch.randn(6, WIDTH, generator=generator)).half(),
+        torch.from_numpy(parts),
+        torch.from_numpy(defects),
+        tuple(scene.facts for scene in rendered),
+    )
+
+
+def trainer(scenes: EncodedScenes, epochs: int) -> Trainer:
+    settings = Settings(scenes=COUNT, epochs=epochs, batch_size=8, peak_lr=2e-3)
+    return Trainer(new_model(scenes, 0), settings)
+
+
+def test_a_few_steps_lower_the_loss(scenes: EncodedScenes) -> None:
+    first, *_, last = trainer(scenes, 5).epochs(scenes)
+    assert sum(last.losses.values()) < 0.9 * sum(first.losses.values())
+    assert last.losses["region"] < 0.85 * first.losses["region"]
+
+
+def test_resumed_is_uninterrupted(scenes: EncodedScenes, tmp_path: Path) -> None:
+    whole = trainer(scenes, 2)
+    for _ in whole.epochs(scenes):
+        pass
+    before = trainer(scenes, 2)
+    next(before.epochs(scenes))
+    torch.save(before.state(), tmp_path / "state.pt")
+    after = trainer(scenes, 2)
+    after.restore(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert [epoch.number for epoch in after.epochs(scenes)] == [2]
+    for key, value in whole.model.state_dict().items():
+        assert torch.equal(value, after.model.state_dict()[key]), key
+
+
+def test_every_parameter_gets_a_gradient(scenes: EncodedScenes) -> None:
+    model = new_model(scenes, 0)
+    batch = scenes.subset(range(8))
+    losses = Pretraining(model)(batch.features.float(), make_lesson(batch, 0), torch.Generator())
+    losses.sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+
+
+def test_lessons_tell_the_truth(scenes: EncodedScenes) -> None:
+    lesson = make_lesson(scenes, 1)
+    assert lesson.region_truth.diagonal().all()  # a region's own caption comes first, in its order
+    assert lesson.scene_truth.diagonal().all()
+    faulty = scenes.defects[lesson.token_scene, :, lesson.token_index].amax(1) >= 20
+    assert torch.equal(faulty, lesson.token_faulty)
+    border = scenes.parts[lesson.token_scene, :, lesson.token_index].amax(1)
+    assert ((border > 0) & (border < 255) & ~lesson.token_faulty).any()
+
+
+def test_lessons_repeat_by_seed(scenes: EncodedScenes) -> None:
+    assert make_lesson(scenes, 4).texts == make_lesson(scenes, 4).texts
+    assert make_lesson(scenes, 4).texts != make_lesson(scenes, 5).texts
+
+
+def test_hidden_words_are_the_unknown_token() -> None:
+    ids = tokenize(["a red part at the left"] * 400)
+    hidden = hide_words(ids, torch.Generator().manual_seed(0))
+    changed = hidden != ids
+    assert (hidden[changed] == UNSEEN_TOKEN).all()
+    assert UNSEEN_TOKEN not in known_tokens()
+    assert 0.15 < changed[:, 3].float().mean() < 0.35  # the noun
+    assert not changed[:, 0].any()  # the start token
+    assert not changed[:, 7:].any()  # the end token and what follows
+
+
+def test_shards_come_back(scenes: EncodedScenes, tmp_path: Path) -> None:
+    write_shard(shard_path(tmp_path, range(COUNT)), scenes)
+    back = read_scenes(tmp_path, range(COUNT))
+    assert back.facts == scenes.facts
+    assert torch.equal(back.features, scenes.features)
+    assert torch.equal(back.defects, scenes.defects)
+
+
+def test_untrained_models_repeat_by_seed(scenes: EncodedScenes) -> None:
+    def weights(model: GroundedModel) -> torch.Tensor:
+        return torch.cat([p.flatten() for p in model.parameters()])
+
+    assert torch.equal(weights(new_model(scenes, 0)), weights(new_model(scenes, 0)))
+    assert not torch.equal(weights(new_model(scenes, 0)), weights(new_model(scenes, 1)))
