@@ -13,7 +13,6 @@ from pathlib import Path
 
 import torch
 
-from finegrain.cluster.full import runs_folder
 from finegrain.cluster.pretraining import pretrain
 from finegrain.errors import InputError
 from finegrain.pretraining.training import Settings
@@ -37,7 +36,7 @@ def main() -> int:
     settings = Settings(
         scenes=args.scenes, epochs=args.epochs, batch_size=args.batch_size, seed=args.seed
     )
-    output = args.output or runs_folder() / "pretrain_backbone"
+    output = args.output or Path("runs") / "pretrain_backbone"
     try:
         pretrain(
             output,

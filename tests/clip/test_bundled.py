@@ -71,6 +71,7 @@ def test_gradients_flow_into_prompts_and_nowhere_else(clip: BundledClip) -> None
 
 def test_unseen_words_are_reported_once(caplog: pytest.LogCaptureFixture) -> None:
     clip = BundledClip()
+    assert clip.dtype == torch.float32
     assert clip.unknown_words(["a red transistor at the left"]) == ["transistor"]
     assert clip.unknown_words(SENTENCES) == []
     with caplog.at_level(logging.WARNING):

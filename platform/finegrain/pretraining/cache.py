@@ -79,8 +79,8 @@ def write_missing(
     `tower` is called only when something must be encoded; `on_shard` hears of progress.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [part for part in shards(seeds) if not shard_path(folder, part).exists()]
-    own = missing[rank::workers]
+    share = shards(seeds)[rank::workers]  # whatever the others have made in the meantime
+    own = [part for part in share if not shard_path(folder, part).exists()]
     backbone = tower() if own else None
     for done, part in enumerate(own, 1):
         assert backbone is not None

@@ -30,8 +30,6 @@ REGION_QUIZZES = ("color", "shape", "texture", "background", "material")
 SCENE_QUIZZES = ("location", "number")
 
 
-
-
 @dataclass(frozen=True)
 class Quiz:
     """Every value of one attribute as a sentence, and which are true of each region or scene."""

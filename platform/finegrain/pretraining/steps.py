@@ -12,14 +12,15 @@ from torch import Tensor, nn
 
 from finegrain.clip.grounded import GroundedModel
 from finegrain.clip.word_pieces import end_positions, tokenize, truncated
-from finegrain.pretraining.lessons import GENERIC_PAIRS, Lesson
+from finegrain.pretraining.lessons import GENERIC_PAIRS, Lesson, Quiz
 from finegrain.pretraining.objectives import condition, contrast, pooled_regions
 from finegrain.pretraining.vocabulary import NOUNS
 
 WEIGHTS = {
     "region": 1.0,
     "scene": 1.0,
-    "quiz": 1.0,  # every value of one attribute, against regions or images
+    "quiz": 1.0,  # every value of a visible attribute, against regions
+    "place": 1.0,  # every place and every number, against images
     "token": 1.0,  # generic sound against faulty sentences
     "kind": 0.5,  # which defect, or none
     "own": 0.5,  # the part's caption against the same with a defect
@@ -48,10 +49,8 @@ class Pretraining(nn.Module):
         losses = {
             "region": contrast(scale * regions @ text[lesson.region_text].T, lesson.region_truth),
             "scene": contrast(scale * image @ text[lesson.scene_text].T, lesson.scene_truth),
-            "quiz": torch.stack(
-                [contrast(scale * regions @ text[q.text].T, q.truth) for q in lesson.region_quizzes]
-                + [contrast(scale * image @ text[q.text].T, q.truth) for q in lesson.scene_quizzes]
-            ).mean(),
+            "quiz": _mean_contrast(scale * regions, text, lesson.region_quizzes),
+            "place": _mean_contrast(scale * image, text, lesson.scene_quizzes),
             "token": condition(
                 scale * tokens @ (abnormal - normal).T, lesson.token_faulty[:, None]
             ),
@@ -87,6 +86,10 @@ class Pretraining(nn.Module):
         sound, faulty = text[lesson.pair_text].unbind(1)
         difference = (tokens[lesson.pair_token] * (faulty - sound)).sum(-1)
         return condition(difference, lesson.token_faulty[lesson.pair_token])
+
+
+def _mean_contrast(rows: Tensor, text: Tensor, quizzes: Sequence[Quiz]) -> Tensor:
+    return torch.stack([contrast(rows @ text[q.text].T, q.truth) for q in quizzes]).mean()
 
 
 HIDDEN_NOUN, HIDDEN_WORD = 0.25, 0.02

@@ -20,7 +20,13 @@ from finegrain.clip.image_heads import HeadConfig
 from finegrain.clip.text_tower import UNKNOWN_ROW, TextConfig
 from finegrain.clip.word_pieces import tokenize
 from finegrain.pretraining.cache import KINDS, EncodedScenes, batches
-from finegrain.pretraining.captions import SWAPS, background_caption, component_caption, quiz, scene_caption
+from finegrain.pretraining.captions import (
+    SWAPS,
+    background_caption,
+    component_caption,
+    quiz,
+    scene_caption,
+)
 from finegrain.pretraining.drafting import draft_scene
 from finegrain.pretraining.lessons import make_lesson
 from finegrain.pretraining.states import generic_pair, kind_sentence
@@ -34,7 +40,7 @@ class Settings:
     """How to train; the scenes are those of seeds 0 to `scenes` - 1."""
 
     scenes: int = 12_000
-    epochs: int = 6
+    epochs: int = 4
     batch_size: int = 32  # over all workers
     peak_lr: float = 1e-3
     weight_decay: float = 0.05
