@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from open_clip.tokenizer import SimpleTokenizer
 
 from finegrain.clip.bundled import (
     BUNDLED,
@@ -19,7 +20,7 @@ from finegrain.clip.bundled import (
 )
 from finegrain.clip.efficientnet import EfficientNetLite1
 from finegrain.clip.word_pieces import end_positions, tokenize, truncated
-from finegrain.errors import CheckpointError
+from finegrain.errors import InputError
 from finegrain.pretraining.cache import encode_scenes
 from finegrain.pretraining.scenes import render_scene
 from finegrain.pretraining.zeroshot import evaluate_zero_shot
@@ -43,6 +44,11 @@ def test_tokens_are_of_unit_norm_and_whole_images(clip: BundledClip) -> None:
     alone = clip.encode_images(clip.preprocess(images[1:2]))
     assert torch.allclose(alone.patches, tokens[1:2].patches, atol=1e-4)
     assert torch.allclose(alone.image, tokens[1:2].image, atol=1e-4)
+
+
+def test_tokens_are_open_clips_own() -> None:
+    texts = [*SENTENCES, "kidney-shaped, crinkled & 'blurry' PCB!", "part " * 100]
+    assert torch.equal(tokenize(texts), SimpleTokenizer()(texts))
 
 
 def test_truncated_text_is_padded_text(clip: BundledClip) -> None:
@@ -92,7 +98,9 @@ def test_what_is_shipped_is_small_and_has_a_card() -> None:
     assert "Apache-2.0" in (BUNDLED / CARD_FILE).read_text()
 
 
-@pytest.mark.parametrize("harm", ["truncated", "missing", "tower", "sizes", "unknown key"])
+@pytest.mark.parametrize(
+    "harm", ["truncated", "missing", "tower", "sizes", "unknown key", "lacking key"]
+)
 def test_damaged_files_are_refused(tmp_path: Path, harm: str) -> None:
     folder = Path(shutil.copytree(BUNDLED, tmp_path / "model"))
     tower = EfficientNetLite1().weights_hash
@@ -106,10 +114,12 @@ def test_damaged_files_are_refused(tmp_path: Path, harm: str) -> None:
         tower = "0" * 64
     elif harm == "sizes":
         config["embed_dim"] = 128
+    elif harm == "lacking key":
+        del config["vision_cfg"]["tower"]
     else:
         config["text_cfg"]["depth"] = 3
     (folder / CONFIG_FILE).write_text(json.dumps(config))
-    with pytest.raises((CheckpointError, ValueError), match=r"does not fit|trained on|no setting"):
+    with pytest.raises(InputError, match=r"does not fit|trained on|no setting|lacks"):
         load_grounded(folder, tower)
 
 

