@@ -48,5 +48,5 @@ def test_condition_weighs_both_classes_the_same() -> None:
 
 def test_regions_are_weighted_means_of_unit_norm() -> None:
     patches = torch.tensor([[[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]])
-    pooled = pooled_regions(patches, torch.tensor([[3.0, 4.0, 0.0]]))
-    assert torch.allclose(pooled, torch.tensor([[0.6, 0.8]]))
+    pooled = pooled_regions(patches, torch.tensor([[[3.0, 4.0, 0.0], [1.0, 0.0, 0.0]]]))
+    assert torch.allclose(pooled, torch.tensor([[[0.6, 0.8], [1.0, 0.0]]]))

@@ -20,7 +20,7 @@ from finegrain.pretraining.cache import (
     write_missing,
     write_shard,
 )
-from finegrain.pretraining.lessons import make_lesson
+from finegrain.pretraining.lessons import CAPTIONED, make_lesson
 from finegrain.pretraining.steps import UNSEEN_TOKEN, Pretraining, hide_words
 from finegrain.pretraining.training import Settings, Trainer, known_tokens, new_model
 
@@ -82,8 +82,11 @@ def test_every_parameter_gets_a_gradient(scenes: EncodedScenes) -> None:
 
 def test_lessons_tell_the_truth(scenes: EncodedScenes) -> None:
     lesson = make_lesson(scenes, 1)
-    assert lesson.region_truth.diagonal().all()  # a region's own caption comes first, in its order
-    assert lesson.scene_truth.diagonal().all()
+    captioned = -(-COUNT // CAPTIONED)
+    described = int((lesson.region_scene < captioned).sum())  # they come first, in their order
+    assert lesson.region_truth.diagonal()[:described].all()
+    assert lesson.scene_truth.diagonal()[:captioned].all()
+    assert all((quiz.truth.sum(1) <= 1).all() for quiz in lesson.region_quizzes)
     faulty = scenes.defects[lesson.token_scene, :, lesson.token_index].amax(1) >= 20
     assert torch.equal(faulty, lesson.token_faulty)
     border = scenes.parts[lesson.token_scene, :, lesson.token_index].amax(1)

@@ -17,7 +17,8 @@ class HeadConfig:
     """Sizes of the image heads; `grid` is the side of the token grid."""
 
     width: int = 472
-    hidden: int = 384
+    hidden: int = 512
+    around: int = 96  # of what a patch sees of its neighbours
     grid: int = 15
     queries: int = 4
     heads: int = 8
@@ -26,7 +27,7 @@ class HeadConfig:
 
 
 class PatchProjection(nn.Module):
-    """Two layers on every patch, with a look at its eight neighbours in between.
+    """Two layers on every patch; a narrow path beside the first looks 3 patches far around.
 
     It knows no position, so that a moved component keeps its features.
     """
@@ -40,11 +41,10 @@ class PatchProjection(nn.Module):
         self.register_buffer("mean", torch.zeros(config.width))
         self.register_buffer("scale", torch.ones(config.width))
         self.first = nn.Linear(config.width, config.hidden)
-        self.neighbours = nn.Conv2d(
-            config.hidden, config.hidden, 3, padding=1, padding_mode="replicate",
-            groups=config.hidden,
-        )  # fmt: skip
-        self.second = nn.Linear(config.hidden, embed_dim)
+        self.narrow = nn.Linear(config.hidden, config.around)
+        self.near = _neighbours(config.around, 1)
+        self.far = _neighbours(config.around, 2)
+        self.second = nn.Linear(config.hidden + 2 * config.around, embed_dim)
 
     def standardise(self, features: Tensor) -> None:
         """Take each feature's mean and deviation from a sample (..., W) of the training set."""
@@ -55,9 +55,15 @@ class PatchProjection(nn.Module):
     def forward(self, features: Tensor) -> Tensor:  # (B,N,W) -> (B,N,D), not normalised
         """The tower's levels in the joint space."""
         x = F.gelu(self.first((features - self.mean) * self.scale))
-        square = x.transpose(1, 2).reshape(len(x), -1, self.grid, self.grid)
-        x = x + F.gelu(self.neighbours(square)).flatten(2).transpose(1, 2)
-        return self.second(x)  # type: ignore[no-any-return]
+        square = self.narrow(x).transpose(1, 2).reshape(len(x), -1, self.grid, self.grid)
+        near = F.gelu(self.near(square))
+        around = torch.cat([near, F.gelu(self.far(near))], 1).flatten(2).transpose(1, 2)
+        return self.second(torch.cat([x, around], -1))  # type: ignore[no-any-return]
+
+
+def _neighbours(width: int, reach: int) -> nn.Conv2d:
+    """The eight patches that lie `reach` away."""
+    return nn.Conv2d(width, width, 3, padding=reach, dilation=reach, padding_mode="replicate")
 
 
 class ClassPooling(nn.Module):
@@ -76,9 +82,7 @@ class ClassPooling(nn.Module):
         self.key_value = nn.Linear(embed_dim, 2 * embed_dim)
         self.cell = nn.Linear(embed_dim, config.cell_width)
         width = config.queries * embed_dim + config.cells**2 * config.cell_width
-        self.join = nn.Sequential(
-            nn.Linear(width, config.hidden), nn.GELU(), nn.Linear(config.hidden, embed_dim)
-        )
+        self.join = nn.Sequential(nn.Linear(width, 384), nn.GELU(), nn.Linear(384, embed_dim))
 
     def forward(self, patches: Tensor) -> Tensor:  # (B,N,D) -> (B,D), not normalised
         """One vector an image, from its projected patches."""

@@ -21,11 +21,13 @@ from finegrain.pretraining.captions import (
     with_value,
 )
 from finegrain.pretraining.claims import VISIBLE, Statement
-from finegrain.pretraining.facts import Facts, Part
+from finegrain.pretraining.facts import MAX_PARTS, Facts, Part
 from finegrain.pretraining.states import generic_pair, kind_sentence, part_pair
 
 FAULTY = 20  # of 255: a token is faulty from 8% of its square on; below that it is neither
+MIN_GROUND = 4  # tokens: a smaller background is not asked about
 GENERIC_PAIRS = 8
+CAPTIONED = 4  # one scene in so many gets captions; all of them get quizzes, which cost less
 REGION_QUIZZES = ("color", "shape", "texture", "background", "material")
 SCENE_QUIZZES = ("location", "number")
 
@@ -49,8 +51,9 @@ class Lesson:
     texts: tuple[str, ...]
     region_quizzes: tuple[Quiz, ...]
     scene_quizzes: tuple[Quiz, ...]
-    region_scene: Tensor  # (R,) row of the batch
-    region_weights: Tensor  # (R,N)
+    region_weights: Tensor  # (B,P+1,N), of each part and of the background
+    region_scene: Tensor  # (R,) which of these are there: their scene,
+    region_slot: Tensor  # (R,) and their place among its parts
     region_text: Tensor
     region_truth: Tensor  # (R,S_region) bool
     scene_text: Tensor
@@ -96,15 +99,19 @@ def make_lesson(batch: EncodedScenes, seed: int) -> Lesson:
     texts = _Texts()
     faulty = (batch.defects >= FAULTY).any(1)  # (B,N)
     touched = (batch.defects > 0).any(1)
-    scene, weights, regions = _regions(batch, touched)
-    said = [_of_region(batch.facts[b], p, rng) for b, p in regions]
-    said += [s for (b, p) in regions if (s := _wrong(batch.facts[b], p, rng)) is not None]
-    summaries = _summaries(batch.facts, rng)
+    weights, regions = _regions(batch, touched)
+    captioned = -(-len(batch) // CAPTIONED)  # they come first
+    described = [(b, p) for b, p in regions if b < captioned]
+    said = [_of_region(batch.facts[b], p, rng) for b, p in described]
+    said += [s for (b, p) in described if (s := _wrong(batch.facts[b], p, rng)) is not None]
+    summaries = _summaries(batch.facts[:captioned], rng)
     pairs = [generic_pair(rng) for _ in range(GENERIC_PAIRS)]
     token_scene, token_index = _sampled_tokens(batch, faulty, touched, rng)
     token_faulty = faulty[token_scene, token_index]
     token_kinds = batch.defects[token_scene, :, token_index] >= FAULTY
-    pair_token, pair_text = _own_pairs(batch, token_scene, token_index, token_kinds, texts, rng)
+    pair_token, pair_text = _own_pairs(
+        batch, captioned, token_scene, token_index, token_kinds, texts, rng
+    )
     asked = {name: quiz(name, rng) for name in (*REGION_QUIZZES, *SCENE_QUIZZES)}
     return Lesson(
         region_quizzes=tuple(
@@ -115,8 +122,9 @@ def make_lesson(batch: EncodedScenes, seed: int) -> Lesson:
             Quiz(_rows(texts, asked[name]), _scene_truth(batch.facts, asked[name]))
             for name in SCENE_QUIZZES
         ),
-        region_scene=scene,
         region_weights=weights,
+        region_scene=torch.tensor([b for b, _ in regions]),
+        region_slot=torch.tensor([p % (MAX_PARTS + 1) for _, p in regions]),
         region_text=_rows(texts, said),
         region_truth=_region_truth(batch.facts, regions, said),
         scene_text=_rows(texts, summaries),
@@ -134,22 +142,20 @@ def make_lesson(batch: EncodedScenes, seed: int) -> Lesson:
     )
 
 
-def _regions(batch: EncodedScenes, touched: Tensor) -> tuple[Tensor, Tensor, list[tuple[int, int]]]:
-    """Scene and token weights of every part (index ≥ 0) and background (-1), faults left out."""
+def _regions(batch: EncodedScenes, touched: Tensor) -> tuple[Tensor, list[tuple[int, int]]]:
+    """Token weights (B,P+1,N) of parts and, last, backgrounds, faults left out; and which of
+    them there are, as (scene, part), -1 for the background.
+    """
     cover = batch.parts.float() / 255
+    weights = torch.zeros(len(batch), MAX_PARTS + 1, cover.shape[-1])
+    weights[:, -1] = (cover.sum(1) == 0) & ~touched
     found: list[tuple[int, int]] = []
-    weights: list[Tensor] = []
     for b, facts in enumerate(batch.facts):
         for p in range(len(facts.parts)):
-            weight = part_weights(cover[b, p], touched[b])
-            if weight.any():
-                found.append((b, p))
-                weights.append(weight)
-        ground = ((cover[b].sum(0) == 0) & ~touched[b]).float()
-        if ground.sum() >= 4:
-            found.append((b, -1))
-            weights.append(ground)
-    return torch.tensor([b for b, _ in found]), torch.stack(weights), found
+            weights[b, p] = part_weights(cover[b, p], touched[b])
+        slots = (*range(len(facts.parts)), -1)
+        found += [(b, p) for p in slots if weights[b, p].sum() >= (MIN_GROUND if p < 0 else 1e-3)]
+    return weights, found
 
 
 def part_weights(cover: Tensor, touched: Tensor) -> Tensor:  # (N,), (N,) -> (N,)
@@ -227,6 +233,7 @@ def _sampled_tokens(
 
 def _own_pairs(
     batch: EncodedScenes,
+    captioned: int,
     token_scene: Tensor,
     token_index: Tensor,
     token_kinds: Tensor,
@@ -241,7 +248,7 @@ def _own_pairs(
     unasked = {bp for bp in spare if not batch.facts[bp[0]].defects and rng.random() < 0.6}
     cover = batch.parts[token_scene, :, token_index]
     for row, (b, p) in enumerate(zip(token_scene.tolist(), cover.argmax(1).tolist(), strict=True)):
-        if cover[row, p] == 0:
+        if b >= captioned or cover[row, p] == 0:
             continue
         kinds = token_kinds[row].nonzero().ravel().tolist()
         kind = KINDS[kinds[0]] if kinds else spare[b, p]

@@ -39,5 +39,5 @@ def condition(difference: Tensor, faulty: Tensor) -> Tensor:
 
 
 def pooled_regions(patches: Tensor, weights: Tensor) -> Tensor:
-    """(R,N,D) patches and (R,N) weights -> (R,D) unit-norm means."""
-    return F.normalize((patches * weights[..., None]).sum(1), dim=-1)
+    """(B,N,D) patches and the weights (B,Q,N) of Q regions -> (B,Q,D) unit-norm means."""
+    return F.normalize(weights @ patches, dim=-1)

@@ -42,7 +42,8 @@ class Pretraining(nn.Module):
             image, patches = self.model.image_tokens(features)
             text = self._encode(lesson.texts, generator)
         scale = self.model.logit_scale
-        regions = pooled_regions(patches[lesson.region_scene], lesson.region_weights)
+        regions = pooled_regions(patches, lesson.region_weights)
+        regions = regions[lesson.region_scene, lesson.region_slot]
         tokens = patches[lesson.token_scene, lesson.token_index]  # (M,D)
         generic = text[lesson.generic_text]  # (2G,D)
         normal, abnormal = generic[:GENERIC_PAIRS], generic[GENERIC_PAIRS:]

@@ -40,9 +40,9 @@ class Settings:
     """How to train; the scenes are those of seeds 0 to `scenes` - 1."""
 
     scenes: int = 12_000
-    epochs: int = 4
-    batch_size: int = 32  # over all workers
-    peak_lr: float = 1e-3
+    epochs: int = 6
+    batch_size: int = 96  # over all workers
+    peak_lr: float = 1.5e-3
     weight_decay: float = 0.05
     seed: int = 0
 

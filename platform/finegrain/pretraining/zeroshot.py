@@ -122,7 +122,7 @@ def _attribute(model: GroundedModel, name: str, patches: Tensor, scenes: Encoded
         for owner, weights in _owners(facts, scenes.parts[b], touched[b], ground=ground):
             if not weights.any():
                 continue
-            region = pooled_regions(patches[b : b + 1], weights[None].to(patches.device))
+            region = pooled_regions(patches[b : b + 1], weights[None, None].to(patches.device))[0]
             answer = WAYS[name][int((region @ prompts.T).argmax())]
             right.append(answer == getattr(owner, name))
     return sum(right) / len(right)
