@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: setup demo test lint types unit head mlflow bench-overhead bench-metrics clean
+.PHONY: setup demo test lint types unit head mlflow bench-overhead bench-metrics
 
 demo: setup  ## the main job on the factory: a Ray head on loopback, the benchmark, its table
 	$(BIN)/python jobs/demo.py --output runs/demo-$$(date +%Y%m%d-%H%M%S) --shots 1 4 --seeds 0 1 $(ARGS)
@@ -28,6 +28,12 @@ mlflow: setup  ## the recorded runs at http://127.0.0.1:5000 until Ctrl-C
 	$(BIN)/mlflow server --host 127.0.0.1 --port 5000 --workers 1 \
 		--backend-store-uri sqlite:///$(CURDIR)/runs/mlflow.db \
 		--artifacts-destination $(CURDIR)/runs/mlflow-artifacts
+
+bench-overhead: setup  ## what a trial costs beyond its detector
+	$(BIN)/python jobs/bench_overhead.py
+
+bench-metrics: setup  ## our metrics against 200 thresholds, 500 maps of 400 x 400
+	$(BIN)/python -m tests.evaluation.slow_metrics
 
 setup: .venv/.installed
 

@@ -1,23 +1,27 @@
 #!/usr/bin/env python
-"""Submit the main job to a Ray head on this machine; a head is started for it if none runs."""
+"""Submit the main job to the Ray head at $RAY_ADDRESS, or to one started here for the job."""
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from contextlib import nullcontext
 from pathlib import Path
 
-from finegrain.cluster.local import DASHBOARD, accepts_jobs, local_head, ray_environment
+from finegrain.cluster.local import accepts_jobs, local_head, ray_environment
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--log", type=Path, default=Path("runs/ray-head.log"), help="of the head")
     args, job = parser.parse_known_args()
-    running = os.environ.get("RAY_ADDRESS", DASHBOARD)
-    head = nullcontext(running) if accepts_jobs(running) else local_head(log=args.log)
-    with head as address:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the head is stopped as well
+    running = os.environ.get("RAY_ADDRESS")
+    if running and not accepts_jobs(running):
+        parser.error(f"no Ray head answers to our token at RAY_ADDRESS={running}; unset it, or "
+                     "start one with `make head`")  # fmt: skip
+    with nullcontext(running) if running else local_head(log=args.log) as address:
         print(f"Ray runs at {address}", flush=True)
         command = ["ray", "job", "submit", "--address", address, "--", "jobs/full_benchmark.py"]
         return subprocess.run([*command, *job], env=ray_environment()).returncode

@@ -48,7 +48,7 @@ def main() -> int:
         complete = full_benchmark(
             grid, share=Share(**share), tell=partial(print, flush=True), **where
         )
-    except InputError as error:
+    except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0 if complete else 1

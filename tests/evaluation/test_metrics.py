@@ -1,10 +1,7 @@
 """The metrics against hand-computed values, scikit-learn, and the definitions written slowly."""
 
-import time
-
 import numpy as np
 import pytest
-from scipy import ndimage
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from finegrain.errors import UndefinedMetricError
@@ -14,36 +11,7 @@ from finegrain.evaluation.metrics import (
     image_curve,
     pixel_curves,
 )
-
-
-def aupro_by_thresholds(maps, masks, max_fpr, thresholds):
-    """AUPRO as its definition reads: at every threshold, every region, one after the other."""
-    fpr, pro = [0.0], [0.0]
-    for threshold in thresholds:
-        found = maps >= threshold
-        overlaps = []
-        for image_found, mask in zip(found, masks, strict=True):
-            regions, count = ndimage.label(mask, structure=np.ones((3, 3)))
-            overlaps += [image_found[regions == r].mean() for r in range(1, count + 1)]
-        fpr.append(found[~masks].mean())
-        pro.append(np.mean(overlaps))
-    grid = np.array(fpr)
-    inside = grid <= max_fpr
-    x = np.append(grid[inside], max_fpr)
-    y = np.append(np.array(pro)[inside], np.interp(max_fpr, grid, pro))
-    return np.trapezoid(y, x) / max_fpr
-
-
-def blobs(generator, count=6, side=24):
-    """Maps that follow, loosely, masks of a few regions; the first two images are good."""
-    masks = np.zeros((count, side, side), dtype=bool)
-    for mask in masks[2:]:
-        for _ in range(3):
-            row, column = generator.integers(0, side - 5, 2)
-            height, width = generator.integers(1, 5, 2)
-            mask[row : row + height, column : column + width] = True
-    maps = generator.normal(size=masks.shape) + 1.5 * masks
-    return maps, masks
+from tests.evaluation.slow_metrics import aupro_by_thresholds, blobs, race
 
 
 def test_image_metrics_by_hand():
@@ -152,11 +120,5 @@ def test_shapes_must_agree():
 
 
 def test_much_faster_than_two_hundred_thresholds():
-    maps, masks = blobs(np.random.default_rng(6), count=12, side=100)
-    evaluate_pixels(maps, masks)
-    start = time.perf_counter()
-    evaluate_pixels(maps, masks)
-    fast = time.perf_counter() - start
-    start = time.perf_counter()
-    aupro_by_thresholds(maps, masks, 0.3, np.linspace(maps.max(), maps.min(), 200))
-    assert time.perf_counter() - start > 10 * fast  # measured at full size: `make bench-metrics`
+    fast, slow = race(count=12, side=100)
+    assert slow > 10 * fast  # measured at full size by `make bench-metrics`

@@ -15,7 +15,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -115,7 +115,8 @@ def run_missing(
         return
     _quiet_tune()
     if not ray.is_initialized():
-        ray.init(log_to_driver=False)
+        # "local" even where a cluster's address lies in /tmp/ray: that one may be long dead
+        ray.init(os.environ.get("RAY_ADDRESS") or "local", log_to_driver=False)
     threads = max(1, int(share.cpus))
     snapshots = directory / "tune"
     shutil.rmtree(snapshots, ignore_errors=True)
@@ -186,12 +187,14 @@ class _Reporter(Callback):
         """Tune's word that the trainable returned."""
         ours = Trial.model_validate(trial.config["trial"])
         result = read_result(trial_directory(self._directory, ours) / RESULT, ours)
-        self._report(result or failed(ours, "the worker's result.json is not to be seen here"))
+        unseen = "its result.json is not to be seen here: is --output on storage all nodes share?"
+        self._report(result or failed(ours, unseen))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Tune's word that the trainable raised, or its process died, once too often."""
         ours = Trial.model_validate(trial.config["trial"])
         lines = trial.get_error().args[0] if trial.get_error() else "its process died"
         result = failed(ours, f"failed {RETRIES + 1} times: {str(lines).strip().splitlines()[-1]}")
-        store(result, trial_directory(self._directory, ours))
+        with suppress(OSError):  # a full disk must not end the trials that still run
+            store(result, trial_directory(self._directory, ours))
         self._report(result)

@@ -1,10 +1,12 @@
 """A Ray head on this machine: loopback only, token required, stopped by its own process group."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +17,6 @@ import httpx
 START_SECONDS = 90
 STOP_SECONDS = 20
 TOKEN_FILE = Path.home() / ".ray" / "auth_token"
-DASHBOARD = "http://127.0.0.1:8265"  # where Ray's own default puts it
 ENVIRONMENT = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # binds every listener of the head to loopback
     "RAY_AUTH_MODE": "token",  # TOKEN_FILE holds it; Ray makes one where it is missing
@@ -63,9 +64,11 @@ def local_head(*, log: Path, cpus: int | None = None, dashboard_port: int = 0) -
     """
     head, dashboard, agent, client = free_ports(4)
     port = dashboard_port or dashboard
+    scratch = tempfile.mkdtemp(prefix="ray-")  # short: Ray puts sockets in it
     command = [
         *("ray", "start", "--head", "--block"),
         f"--port={head}",
+        f"--temp-dir={scratch}",
         f"--dashboard-port={port}",
         f"--dashboard-agent-listen-port={agent}",
         f"--ray-client-server-port={client}",
@@ -86,6 +89,7 @@ def local_head(*, log: Path, cpus: int | None = None, dashboard_port: int = 0) -
             yield address
         finally:
             _stop(process)
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], address: str, log: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from finegrain.clip import BACKBONES
-from finegrain.data import load_category, prepare_dataset
+from finegrain.data import DATASETS, load_category, prepare_dataset
 from finegrain.data.shots import Shot
 from finegrain.detectors import DETECTORS, detector_class
 from finegrain.errors import ConfigError, DatasetError
@@ -104,6 +104,8 @@ def resolve(
         )
     if bad := [count for count in shots if count < 1]:
         raise ConfigError(f"shots must be 1 or more; got {bad}")
+    if dataset not in DATASETS:
+        raise ConfigError(f"no dataset {dataset!r}; known: {', '.join(DATASETS)}")
     if data_root is None and dataset != "factory":
         raise ConfigError(f"dataset {dataset} needs --data-root, the folder of its categories")
     root = (data_root or beside / "data" / "factory").resolve()

@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from finegrain.cluster.plan import Benchmark, Trial, TrialResult
 from finegrain.cluster.trial import HEATMAPS
-from finegrain.evaluation.figures import png, sheet
+from finegrain.data.images import read_rgb
+from finegrain.evaluation.figures import Picture, png, sheet
 from finegrain.evaluation.metrics import Scores
 from finegrain.evaluation.tables import Row, by_category, missing_cells, summary
 from finegrain.files import write_bytes, write_text
@@ -103,7 +101,7 @@ def _strips(
     method: str,
     trials: Sequence[Trial],
     results: Mapping[str, TrialResult],
-) -> list[tuple[str, np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]]:
+) -> list[tuple[str, Picture]]:
     """The heatmap strips of the method's first seed at the most shots, by category."""
     chosen = [
         results[trial.name]
@@ -114,4 +112,4 @@ def _strips(
         and trial.name in results
     ]
     paths = [(r.trial.category, r.checkpoint.parent / HEATMAPS) for r in chosen if r.checkpoint]
-    return [(name, np.asarray(Image.open(path))) for name, path in paths if path.is_file()]
+    return [(name, read_rgb(path)) for name, path in paths if path.is_file()]

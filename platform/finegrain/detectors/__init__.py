@@ -3,13 +3,14 @@
 detector.py   Detector: fit(shots), score(tokens) -> Prediction; their options
 maps.py       patch scores to anomaly maps
 patchcore.py  nearest remembered patch      padim.py  a Gaussian a position
-spade.py      nearest shots, then patches
+spade.py      nearest shots, then patches   chance.py random scores, the floor
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from finegrain.clip import Backbone
+from finegrain.detectors.chance import Chance
 from finegrain.detectors.detector import Detector, Prediction
 from finegrain.detectors.padim import PaDiM
 from finegrain.detectors.patchcore import PatchCore
@@ -19,6 +20,7 @@ from finegrain.errors import ConfigError
 __all__ = ["DETECTORS", "Detector", "Prediction", "make_detector"]
 
 DETECTORS: dict[str, type[Detector]] = {kind.name: kind for kind in (PatchCore, PaDiM, Spade)}
+ON_REQUEST: dict[str, type[Detector]] = {Chance.name: Chance}  # not among "all methods"
 
 
 def make_detector(
@@ -30,6 +32,7 @@ def make_detector(
 
 def detector_class(name: str) -> type[Detector]:
     """The class of that name; ConfigError lists the known ones."""
-    if name not in DETECTORS:
-        raise ConfigError(f"no method {name!r}; known: {', '.join(sorted(DETECTORS))}")
-    return DETECTORS[name]
+    known = DETECTORS | ON_REQUEST
+    if name not in known:
+        raise ConfigError(f"no method {name!r}; known: {', '.join(sorted(known))}")
+    return known[name]

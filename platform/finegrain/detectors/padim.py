@@ -48,7 +48,8 @@ class PaDiM(Detector):
         centred = features - self.mean
         covariance = torch.einsum("knv,knw->nvw", centred, centred) / max(len(features) - 1, 1)
         identity = torch.eye(features.shape[-1], device=features.device)
-        self.cholesky = torch.linalg.cholesky(covariance + self.config.epsilon * identity)
+        regular = covariance + self.config.epsilon * identity
+        self.cholesky = torch.linalg.cholesky(regular).contiguous()  # as it is after reloading
 
     def score(self, tokens: PatchTokens) -> Prediction:
         """Mahalanobis distances (Eq. 2); the image score is the maximum of the map."""

@@ -1,0 +1,76 @@
+"""Plans, and which stored results count."""
+
+import pytest
+
+from finegrain.cluster.plan import Trial, TrialResult, parse_options, plan, read_result, resolve
+from finegrain.errors import ConfigError, DatasetError
+from finegrain.files import write_text
+
+
+def benchmark(plates, **changes):
+    given = {"dataset": "folder", "data_root": plates, "shots": [1, 2], "seeds": [0, 1, 2]}
+    return resolve(beside=plates, **(given | changes))
+
+
+def test_a_plan_is_the_grid_category_by_category(plates):
+    trials = plan(benchmark(plates, methods=["spade", "padim"]))
+    assert len(trials) == len({trial.name for trial in trials}) == 2 * 2 * 2 * 3
+    assert [trial.category for trial in trials] == ["plate_a"] * 12 + ["plate_b"] * 12
+    assert trials[0].name == "plate_a_spade_1shot_seed0"
+
+
+def test_what_decides_a_result_is_in_its_hash(plates):
+    first, *others = plan(benchmark(plates, methods=["spade"]))
+    assert len({trial.config_hash() for trial in [first, *others]}) == 12
+    changed = plan(benchmark(plates, methods=["spade"], options=["spade.nearest_patches=2"]))[0]
+    assert changed.config_hash() != first.config_hash()
+    moved = first.model_copy(update={"data_root": plates.parent})
+    assert moved.config_hash() == first.config_hash()
+    (plates / "plate_a" / "test" / "good" / "000.png").unlink()
+    assert plan(benchmark(plates, methods=["spade"]))[0].config_hash() != first.config_hash()
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"dataset": "mvtek"}, ConfigError, "no dataset 'mvtek'; known: factory, folder"),
+        ({"categories": ["bolt"]}, DatasetError, "no category 'bolt'; found plate_a, plate_b"),
+        (
+            {"methods": ["patchcor"]},
+            ConfigError,
+            "no method 'patchcor'; known: chance, padim",
+        ),
+        ({"backbone": "vgg"}, ConfigError, "no backbone 'vgg'; known: efficientnet_lite1"),
+        ({"shots": [0]}, ConfigError, "shots must be 1 or more; got \\[0\\]"),
+        ({"options": ["spade.k=2"]}, ConfigError, "no option k"),
+        ({"options": ["k=2"]}, ConfigError, "expected METHOD.OPTION=VALUE"),
+        ({"options": ["padim.epsilon=0"]}, ConfigError, "epsilon must be positive"),
+        ({"methods": ["spade"], "options": ["padim.epsilon=1"]}, ConfigError, "not among"),
+        ({"data_root": None}, ConfigError, "dataset folder needs --data-root"),
+    ],
+)
+def test_what_cannot_be_planned_is_said_at_once(plates, changes, error, message):
+    with pytest.raises(error, match=message):
+        benchmark(plates, **changes)
+
+
+def test_options_are_json_or_text():
+    parsed = parse_options(["a.x=1", "a.y=[2, 3]", "b.z=word"])
+    assert parsed == {"a": {"x": 1, "y": [2, 3]}, "b": {"z": "word"}}
+
+
+def test_a_result_counts_only_for_its_own_trial(plates, tmp_path):
+    first, second, *_ = plan(benchmark(plates))
+    path = tmp_path / "result.json"
+    assert read_result(path, first) is None
+    result = TrialResult(trial=first, config_hash=first.config_hash(), status="failed", error="x")
+    write_text(path, result.model_dump_json())
+    assert read_result(path, first) == result
+    assert read_result(path, second) is None
+    path.write_text(result.model_dump_json()[:-20])
+    assert read_result(path, first) is None
+
+
+def test_a_trial_survives_json(plates):
+    trial = plan(benchmark(plates, options=["padim.epsilon=0.5"]))[0]
+    assert Trial.model_validate_json(trial.model_dump_json()) == trial

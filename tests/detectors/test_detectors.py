@@ -1,0 +1,220 @@
+"""What every detector must do, and each against its paper's formula written slowly."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+from finegrain.checkpoint import load_detector, save_detector
+from finegrain.clip import PatchTokens, encode
+from finegrain.data.shots import Shot
+from finegrain.detectors import DETECTORS, make_detector
+from finegrain.detectors.maps import to_pixels
+from finegrain.detectors.patchcore import greedy_coreset, locally_aware
+from finegrain.errors import CheckpointError, ConfigError
+from tests.conftest import striped
+
+GRID = (4, 5)
+
+
+def random_tokens(count, seed, width=(6, 9)):
+    generator = torch.Generator().manual_seed(seed)
+    patches = GRID[0] * GRID[1]
+    memories = tuple(torch.randn(count, patches, w, generator=generator) for w in width)
+    joint = torch.nn.functional.normalize(memories[0], dim=-1)
+    return PatchTokens(joint.mean(1), joint, memories, GRID)
+
+
+class NoBackbone:
+    """Detectors are fitted on tokens here, so all that is asked of it is where to compute."""
+
+    name, weights_hash, device = "none", "0" * 64, torch.device("cpu")
+
+
+def fitted(name, shots=3, **options):
+    detector = make_detector(name, NoBackbone(), options)
+    detector.fit_tokens(random_tokens(shots, seed=1))
+    return detector
+
+
+@pytest.fixture(scope="module")
+def images():
+    generator = np.random.default_rng(0)
+    shots = [striped(generator)[0] for _ in range(2)]
+    good = [striped(generator)[0] for _ in range(3)]
+    bad = [striped(generator, defect=True) for _ in range(3)]
+    return shots, good, bad
+
+
+@pytest.mark.parametrize("name", sorted(DETECTORS))
+def test_defects_stand_out_in_score_and_map(name, images, backbone):
+    shots, good, bad = images
+    detector = make_detector(name, backbone).fit(shots)
+    prediction = detector.score(encode(backbone, good + [image for image, _ in bad]))
+    assert prediction.image_scores[:3].max() < prediction.image_scores[3:].min()
+    assert prediction.anomaly_maps.shape == (6, 400, 400)
+    for anomaly_map, (_, mask) in zip(prediction.anomaly_maps[3:], bad, strict=True):
+        row, column = np.unravel_index(anomaly_map.argmax(), anomaly_map.shape)
+        rows, columns = np.nonzero(mask)
+        assert rows.min() - 8 <= row * 64 / 400 <= rows.max() + 8
+        assert columns.min() - 8 <= column * 64 / 400 <= columns.max() + 8
+
+
+@pytest.mark.parametrize("name", sorted(DETECTORS))
+@pytest.mark.parametrize("shots", [1, 3])
+def test_a_batch_scores_like_one_by_one(name, shots):
+    detector, tokens = fitted(name, shots), random_tokens(5, seed=2)
+    together = detector.score(tokens)
+    for i in range(5):
+        alone = detector.score(tokens[i : i + 1])
+        np.testing.assert_allclose(alone.image_scores[0], together.image_scores[i], rtol=1e-5)
+        np.testing.assert_allclose(alone.anomaly_maps[0], together.anomaly_maps[i], rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", sorted(DETECTORS))
+def test_reloaded_scores_are_the_same_bits(name, images, backbone, tmp_path):
+    shots, good, _ = images
+    detector = make_detector(name, backbone, seed=5).fit(shots)
+    shot = Shot(tmp_path / "000.png", "ab" * 32)
+    save_detector(detector, tmp_path / "saved", dataset="d", category="c", shots=[shot])
+    again = load_detector(tmp_path / "saved", backbone)
+    tokens = encode(backbone, good)
+    first, second = detector.score(tokens), again.score(tokens)
+    assert (first.image_scores == second.image_scores).all()
+    assert (first.anomaly_maps == second.anomaly_maps).all()
+
+
+@pytest.mark.parametrize("name", sorted(DETECTORS))
+def test_a_fit_is_decided_by_its_seed(name):
+    first, second = fitted(name).state(), fitted(name).state()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_unknown_methods_and_options_list_the_known():
+    with pytest.raises(ConfigError, match="no method 'patchcor'; known: chance, padim"):
+        make_detector("patchcor", NoBackbone())
+    with pytest.raises(ConfigError, match="no option k; known: nearest_patches, retrieved_shots"):
+        make_detector("spade", NoBackbone(), {"k": 3})
+    with pytest.raises(ConfigError, match="neighbourhood must be odd"):
+        make_detector("patchcore", NoBackbone(), {"neighbourhood": 2})
+
+
+def test_maps_are_interpolated_then_smoothed():
+    scores = torch.rand(2, 20, dtype=torch.float64)
+    bilinear = torch.nn.functional.interpolate(
+        scores.reshape(2, 1, *GRID), (400, 400), mode="bilinear", align_corners=False
+    )[:, 0]
+    expected = np.stack([gaussian_filter(image, 4) for image in bilinear.numpy()])
+    np.testing.assert_allclose(to_pixels(scores, GRID), expected, rtol=1e-9)
+
+
+def test_patchcore_averages_a_neighbourhood_within_the_image():
+    tokens = random_tokens(1, seed=3)
+    joined = torch.cat(tokens.memories, -1)[0].reshape(*GRID, -1)
+    averaged = locally_aware(tokens, 3)[0].reshape(*GRID, -1)
+    torch.testing.assert_close(averaged[1, 2], joined[0:3, 1:4].mean((0, 1)))
+    torch.testing.assert_close(averaged[0, 0], joined[0:2, 0:2].mean((0, 1)))
+
+
+def test_patchcore_image_score_is_equation_7():
+    detector, tokens = fitted("patchcore", reweighting_neighbours=3), random_tokens(1, seed=2)
+    patches, bank = locally_aware(tokens, 3)[0].double(), detector.bank.double()
+    distances = (patches[:, None] - bank).norm(dim=-1)
+    worst = distances.min(1).values.argmax()
+    nearest = distances[worst].argmin()
+    around = (bank - bank[nearest]).norm(dim=-1).argsort()[:3]
+    share = distances[worst, nearest].exp() / distances[worst, around].exp().sum()
+    expected = (1 - share) * distances[worst, nearest]
+    np.testing.assert_allclose(detector.score(tokens).image_scores[0], expected, rtol=1e-5)
+
+
+def test_patchcore_large_distances_do_not_overflow():
+    detector = fitted("patchcore")
+    far = random_tokens(1, seed=2)
+    far = PatchTokens(far.image, far.patches, tuple(1e4 * m for m in far.memories), GRID)
+    assert np.isfinite(detector.score(far).image_scores).all()
+
+
+def test_a_coreset_covers_better_than_chance():
+    features = torch.randn(300, 8, generator=torch.Generator().manual_seed(0))
+    chosen = greedy_coreset(features, 30, torch.Generator().manual_seed(1))
+    assert len(set(chosen.tolist())) == 30
+    radius = torch.cdist(features, features[chosen]).min(1).values.max()
+    by_chance = torch.cdist(features, features[:30]).min(1).values.max()
+    assert radius < by_chance
+
+
+def test_patchcore_keeps_at_most_its_limit():
+    assert fitted("patchcore", max_memory=7).bank.shape == (7, 15)
+
+
+def test_padim_is_the_mahalanobis_distance():
+    detector, tokens = fitted("padim", dimensions=4, epsilon=0.1), random_tokens(1, seed=2)
+    support = torch.cat(random_tokens(3, seed=1).memories, -1)[..., detector.dimensions].double()
+    query = torch.cat(tokens.memories, -1)[0][:, detector.dimensions].double()
+    expected = []
+    for position in range(20):
+        covariance = np.cov(support[:, position].T) + 0.1 * np.eye(4)
+        offset = (query[position] - support[:, position].mean(0)).numpy()
+        expected.append(np.sqrt(offset @ np.linalg.inv(covariance) @ offset))
+    maps = to_pixels(torch.tensor(np.array([expected])), GRID)
+    np.testing.assert_allclose(detector.score(tokens).anomaly_maps, maps, rtol=1e-4)
+
+
+def test_spade_retrieves_then_compares_patches():
+    detector, tokens = fitted("spade", retrieved_shots=2, nearest_patches=2), random_tokens(1, 2)
+    support = torch.cat(random_tokens(3, seed=1).memories, -1).double()
+    query = torch.cat(tokens.memories, -1)[0].double()
+    to_shots = [float((query.mean(0) - shot.mean(0)).square().sum()) for shot in support]
+    nearest = np.argsort(to_shots)[:2]
+    prediction = detector.score(tokens)
+    np.testing.assert_allclose(
+        prediction.image_scores[0], np.mean(np.sort(to_shots)[:2]), rtol=1e-4
+    )
+    gallery = torch.cat([support[i] for i in nearest])
+    expected = [(gallery - patch).norm(dim=-1).sort().values[:2].mean() for patch in query]
+    maps = to_pixels(torch.stack(expected)[None], GRID)
+    np.testing.assert_allclose(prediction.anomaly_maps, maps, rtol=1e-4)
+
+
+@pytest.fixture
+def saved(images, backbone, tmp_path):
+    detector = make_detector("patchcore", backbone).fit(images[0])
+    save_detector(detector, tmp_path / "saved", dataset="d", category="c", shots=[])
+    return tmp_path / "saved"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda path: (path / "config.json").unlink(), "config.json is missing"),
+        (lambda path: (path / "config.json").write_text("{"), "config.json is damaged"),
+        (lambda path: (path / "config.json").write_text('{"format": 1}'), "config.json is damaged"),
+        (lambda path: (path / "config.json").write_text('{"format": 9}'), "format 9; this .* 1"),
+        (lambda path: (path / "detector.safetensors").unlink(), "can't be loaded"),
+        (lambda path: (path / "detector.safetensors").write_bytes(b"cut"), "can't be loaded"),
+    ],
+)
+def test_a_damaged_checkpoint_says_what_is_wrong(saved, backbone, spoil, message):
+    spoil(saved)
+    with pytest.raises(CheckpointError, match=message):
+        load_detector(saved, backbone)
+
+
+def test_a_checkpoint_for_other_weights_is_refused(saved):
+    with pytest.raises(CheckpointError, match=r"efficientnet_lite1 with weights .*got none with"):
+        load_detector(saved, NoBackbone())
+
+
+def test_an_interrupted_save_leaves_the_old_checkpoint(saved, images, backbone, monkeypatch):
+    before = (saved / "detector.safetensors").read_bytes()
+
+    def no_space(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("finegrain.checkpoint.save_file", no_space)
+    detector = make_detector("patchcore", backbone).fit(images[0][:1])
+    with pytest.raises(OSError, match="No space"):
+        save_detector(detector, saved, dataset="d", category="c", shots=[])
+    assert (saved / "detector.safetensors").read_bytes() == before
+    assert [path.name for path in saved.parent.iterdir()] == ["saved"]

@@ -1,0 +1,91 @@
+"""Runs as MLflow itself gives them back, from a real database."""
+
+import socket
+import time
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from finegrain.tracking import BenchmarkRun, default_uri
+from finegrain.tracking.runs import EXPERIMENT
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mlflow")
+    return f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts"
+
+
+def record(run, name, digest="d1", **changes):
+    given = {"params": {"shots": 4}, "metrics": {"image_auroc": 91.5}, "tags": {"host": "h"}}
+    run.record(name, digest, **(given | {"artifacts": [], "failed": False} | changes))
+
+
+def children(uri, run):
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+    query = f"tags.mlflow.parentRunId = '{run.run_id}'"
+    return {child.info.run_name: child for child in client.search_runs([experiment], query)}
+
+
+def test_a_trial_is_a_nested_run_with_its_artifacts(store, tmp_path):
+    uri, artifacts = store
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / "config.json").write_text("{}")
+    (tmp_path / "heatmaps.png").write_bytes(b"png")
+    run = BenchmarkRun(uri, "first", artifacts, None)
+    record(run, "gear", artifacts=[tmp_path / "checkpoint", tmp_path / "heatmaps.png"])
+    record(run, "bolt", failed=True, metrics={})
+    found = children(uri, run)
+    assert found["gear"].data.params == {"shots": "4"}
+    assert found["gear"].data.metrics == {"image_auroc": 91.5}
+    assert found["gear"].data.tags["host"] == "h"
+    assert (found["gear"].info.status, found["bolt"].info.status) == ("FINISHED", "FAILED")
+    names = [a.path for a in MlflowClient(uri).list_artifacts(found["gear"].info.run_id)]
+    assert names == ["checkpoint", "heatmaps.png"]
+
+
+def test_nothing_is_counted_twice(store):
+    uri, artifacts = store
+    run = BenchmarkRun(uri, "second", artifacts, None)
+    record(run, "gear")
+    record(run, "gear")
+    again = BenchmarkRun(uri, "second", artifacts, run.run_id)
+    assert again.run_id == run.run_id
+    record(again, "gear")
+    assert len(children(uri, run)) == 1
+    record(again, "gear", digest="d2", metrics={"image_auroc": 80.0})
+    assert children(uri, run)["gear"].data.metrics == {"image_auroc": 80.0}
+    assert len(children(uri, run)) == 1
+
+
+def test_a_run_that_was_cut_short_is_recorded_anew(store):
+    uri, artifacts = store
+    run = BenchmarkRun(uri, "third", artifacts, None)
+    record(run, "gear")
+    MlflowClient(uri).update_run(children(uri, run)["gear"].info.run_id, status="RUNNING")
+    record(BenchmarkRun(uri, "third", artifacts, run.run_id), "gear")
+    assert [child.info.status for child in children(uri, run).values()] == ["FINISHED"]
+
+
+def test_a_parent_that_is_gone_is_made_anew(store):
+    uri, artifacts = store
+    run = BenchmarkRun(uri, "fourth", artifacts, "0" * 32)
+    assert MlflowClient(uri).get_run(run.run_id).info.run_name == "fourth"
+
+
+def test_a_server_that_is_down_is_told_of_soon(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    start = time.monotonic()
+    with pytest.raises(MlflowException, match="Max retries"):
+        BenchmarkRun(f"http://127.0.0.1:{port}", "fifth", tmp_path, None)
+    assert time.monotonic() - start < 15
+
+
+def test_the_default_store_lies_beside_the_benchmark(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert default_uri(tmp_path / "runs" / "a") == f"sqlite:///{tmp_path}/runs/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    assert default_uri(tmp_path) == "http://127.0.0.1:5000"
