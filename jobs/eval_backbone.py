@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from finegrain.clip.bundled import BUNDLED
+from finegrain.cluster.full import runs_folder
 from finegrain.errors import InputError
 from finegrain.pretraining.exam import examine
 
@@ -21,7 +22,7 @@ def main() -> int:
     add("--factory", type=int, default=8, help="images of each factory defect; 0: none [8]")
     add("--cache", type=Path, help="of encoded scenes [runs/pretrain_backbone/scenes]")
     args = parser.parse_args()
-    cache = args.cache or Path("runs") / "pretrain_backbone" / "scenes"
+    cache = args.cache or runs_folder() / "pretrain_backbone" / "scenes"
     try:
         passed = examine(args.model, args.scenes, args.factory, cache, print)
     except InputError as error:

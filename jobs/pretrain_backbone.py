@@ -7,12 +7,12 @@ The same --output goes on from its last epoch; a finished one is judged and save
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 import torch
 
+from finegrain.cluster.full import runs_folder
 from finegrain.cluster.pretraining import pretrain
 from finegrain.errors import InputError
 from finegrain.pretraining.training import Settings
@@ -28,22 +28,22 @@ def main() -> int:
     add("--epochs", type=int, default=default.epochs, help="[%(default)s]")
     add("--batch-size", type=int, default=default.batch_size, help="over all workers [%(default)s]")
     add("--seed", type=int, default=default.seed, help="[%(default)s]")
-    gpus = torch.cuda.device_count()
-    add("--workers", type=int, default=max(gpus, 1), help="each with a GPU or CPUs [%(default)s]")
-    add("--cpus", type=int, default=os.cpu_count(), help="for all workers, without GPUs [all]")
-    add("--cpu", action="store_true", help="leave the GPUs alone")
+    add("--workers", type=int, help="each with a GPU, or its share of the CPUs [the GPUs, or 1]")
+    add("--cpus", type=int, help="for all workers [all of the cluster]")
+    add("--no-gpu", action="store_true", help="leave the GPUs alone")
     args = parser.parse_args()
+    gpus = 0 if args.no_gpu else torch.cuda.device_count()
     settings = Settings(
         scenes=args.scenes, epochs=args.epochs, batch_size=args.batch_size, seed=args.seed
     )
-    output = args.output or Path("runs") / "pretrain_backbone"
+    output = args.output or runs_folder() / "pretrain_backbone"
     try:
         pretrain(
             output,
             settings,
-            workers=args.workers,
+            workers=args.workers or max(gpus, 1),
             cpus=args.cpus,
-            gpus=bool(gpus) and not args.cpu,
+            gpus=gpus > 0,
             tell=lambda line: print(line, flush=True),
         )
     except InputError as error:

@@ -5,6 +5,7 @@ anew every epoch, so a cached scene is told in other words each time.
 """
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -71,7 +72,9 @@ class Lesson:
     def to(self, device: torch.device) -> "Lesson":
         """The same lesson with its tensors on a device."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        moved = {k: v.to(device) for k, v in values.items() if isinstance(v, Tensor)}
+        moved: dict[str, Any] = {
+            name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)
+        }
         return replace(
             self,
             region_quizzes=tuple(quiz.to(device) for quiz in self.region_quizzes),
