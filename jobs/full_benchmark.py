@@ -11,6 +11,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from finegrain.clip import BACKBONES
 from finegrain.cluster.bench import Share
 from finegrain.cluster.full import full_benchmark
 from finegrain.data import DATASETS
@@ -28,8 +29,13 @@ def main() -> int:
     add("--categories", nargs="+", help="[all]")
     add("--methods", nargs="+", help=f"{', '.join(sorted(DETECTORS))} [all]")
     add("--shots", nargs="+", type=int, help="[1 2 4]")
+    add("--shot-list", type=Path, metavar="JSON",
+        help="{category: {K: [places in sorted train/good]}} [drawn by seed]")  # fmt: skip
     add("--seeds", nargs="+", type=int, help="which draw the shots and all randomness [0 1 2]")
-    add("--backbone", help="[efficientnet_lite1]")
+    add("--clip", metavar="MODEL", dest="backbone",
+        help=f"the frozen image model: {', '.join(BACKBONES)} [efficientnet_lite1]")  # fmt: skip
+    add("--clip-weights", metavar="PATH|TAG", dest="weights",
+        help="of an open_clip model: a local file, or a tag that open_clip downloads")  # fmt: skip
     add("--set", action="append", metavar="METHOD.OPTION=VALUE", dest="options",
         help="an option of a detector, as JSON; may be repeated")  # fmt: skip
     add = parser.add_argument_group("where").add_argument

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from finegrain.cluster.local import ENVIRONMENT, local_head
+from finegrain.errors import InputError
 
 
 def main() -> int:
@@ -16,12 +17,16 @@ def main() -> int:
     args = parser.parse_args()
     for stop in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop, lambda *_: sys.exit(0))
-    with local_head(log=args.log, dashboard_port=args.dashboard_port) as address:
-        print(f"Ray dashboard: {address}\nIn another terminal:")
-        for name, value in (ENVIRONMENT | {"RAY_ADDRESS": address}).items():
-            print(f"  export {name}={value}")
-        print("  .venv/bin/ray job submit jobs/full_benchmark.py", flush=True)
-        signal.pause()
+    try:
+        with local_head(log=args.log, dashboard_port=args.dashboard_port) as address:
+            print(f"Ray dashboard: {address}\nIn another terminal:")
+            for name, value in (ENVIRONMENT | {"RAY_ADDRESS": address}).items():
+                print(f"  export {name}={value}")
+            print("  .venv/bin/ray job submit jobs/full_benchmark.py", flush=True)
+            signal.pause()
+    except InputError as error:
+        print(f"error: {error} with --dashboard-port", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -82,7 +82,8 @@ def load_detector(directory: Path, backbone: Backbone) -> Detector:
         CheckpointError: incomplete, damaged, or made with other backbone weights.
     """
     config = read_config(directory)
-    if config.backbone_sha256 != backbone.weights_hash:
+    fitted_on = config.backbone, config.backbone_sha256
+    if fitted_on != (backbone.name, backbone.weights_hash):
         raise CheckpointError(
             f"{directory} was fitted on backbone {config.backbone} with weights "
             f"{config.backbone_sha256[:12]}; got {backbone.name} with weights "

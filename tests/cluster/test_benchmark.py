@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -117,7 +118,9 @@ def test_killed_and_resumed_gives_the_same_table(head, finished, tmp_path):
     assert 3 <= len(before) < 8
     resumed = submit(head, JOBS / "full_benchmark.py", "--resume", directory)
     assert resumed.returncode == 0, resumed.stdout
-    assert f"8 trials, {len(before)} of them done before" in resumed.stdout
+    kept = re.search(r"8 trials, (\d) of them done before", resumed.stdout)
+    assert kept
+    assert int(kept[1]) >= len(before)  # a worker may finish its trial after its driver's death
     assert all(p.stat().st_mtime_ns == then for p, then in before.items())
     assert without_timings(directory) == without_timings(folder / "runs" / "eight")
 

@@ -40,7 +40,9 @@ def test_what_decides_a_result_is_in_its_hash(plates):
             ConfigError,
             "no method 'patchcor'; known: chance, padim",
         ),
-        ({"backbone": "vgg"}, ConfigError, "no backbone 'vgg'; known: efficientnet_lite1"),
+        ({"backbone": "vgg"}, ConfigError, "no backbone 'vgg'; known: .*efficientnet_lite1"),
+        ({"backbone": "ViT-B-32"}, ConfigError, "ViT-B-32 needs weights: a file"),
+        ({"weights": "openai"}, ConfigError, "brings its own weights; leave out openai"),
         ({"shots": [0]}, ConfigError, "shots must be 1 or more; got \\[0\\]"),
         ({"options": ["spade.k=2"]}, ConfigError, "no option k"),
         ({"options": ["k=2"]}, ConfigError, "expected METHOD.OPTION=VALUE"),
@@ -74,3 +76,18 @@ def test_a_result_counts_only_for_its_own_trial(plates, tmp_path):
 def test_a_trial_survives_json(plates):
     trial = plan(benchmark(plates, options=["padim.epsilon=0.5"]))[0]
     assert Trial.model_validate_json(trial.model_dump_json()) == trial
+
+
+def test_shots_from_a_list_are_in_the_plan(plates, tmp_path):
+    path = tmp_path / "shots.json"
+    path.write_text('{"plate_a": {"1": [4], "2": [0, 3]}, "plate_b": {"1": [1], "2": [2, 1]}}')
+    trials = plan(benchmark(plates, methods=["spade"], seeds=[0], shot_list=path))
+    assert [trial.shot_indices for trial in trials] == [(4,), (0, 3), (1,), (2, 1)]
+    drawn = plan(benchmark(plates, methods=["spade"], seeds=[0]))
+    assert {t.config_hash() for t in trials}.isdisjoint(t.config_hash() for t in drawn)
+    path.write_text('{"plate_a": {"1": [4]}}')
+    with pytest.raises(ConfigError, match="lists 0 images for 2 shots of plate_a"):
+        benchmark(plates, shot_list=path)
+    path.write_text("[1, 2]")
+    with pytest.raises(ConfigError, match="is no list of shots"):
+        benchmark(plates, shot_list=path)

@@ -43,6 +43,12 @@ def test_a_trial_leaves_result_checkpoint_and_heatmaps(trials, worker, backbone,
     assert again == result.scores
 
 
+def test_a_listed_trial_is_fitted_on_the_listed_images(trials, worker, tmp_path):
+    listed = trials[0].model_copy(update={"shot_indices": (3, 1)})
+    result = worker.run(listed, tmp_path)
+    assert [shot.path.name for shot in result.support] == ["003.png", "001.png"]
+
+
 def test_images_are_encoded_once_a_worker(trials, worker, tmp_path, monkeypatch):
     calls = []
 

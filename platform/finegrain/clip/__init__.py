@@ -1,22 +1,55 @@
-"""Frozen image models: pixels in, tokens out.
+"""Frozen image models: pixels in, tokens out; and the CLIPs among them, which also read text.
 
-tokens.py        PatchTokens, what a backbone says about images
+tokens.py        PatchTokens, what a model says about images
 backbone.py      Backbone, the face of every model; preprocessing; batched encoding
+frozen_clip.py   FrozenClip, the face of those with a text tower
 efficientnet.py  EfficientNet-Lite1, ImageNet weights from the package index
+openclip.py      open_clip's ViTs: by tag or from a file (weights_file.py), with the value-value
+                 path beside the ordinary one (vv_attention.py)
+timing.py        what both paths cost
 """
+
+from pathlib import Path
+
+import torch
 
 from finegrain.clip.backbone import Backbone, RgbImage, encode
 from finegrain.clip.efficientnet import EfficientNetLite1
+from finegrain.clip.frozen_clip import FrozenClip
+from finegrain.clip.openclip import MODELS, load_open_clip
 from finegrain.clip.tokens import PatchTokens
 from finegrain.errors import ConfigError
 
-__all__ = ["BACKBONES", "Backbone", "PatchTokens", "RgbImage", "encode", "load_backbone"]
+__all__ = [
+    "BACKBONES",
+    "Backbone",
+    "FrozenClip",
+    "PatchTokens",
+    "RgbImage",
+    "check_backbone",
+    "encode",
+    "load_backbone",
+]
 
-BACKBONES = {EfficientNetLite1.name: EfficientNetLite1}
+OFFLINE = {EfficientNetLite1.name: EfficientNetLite1}
+BACKBONES = (*sorted(OFFLINE), *MODELS)
 
 
-def load_backbone(name: str, device: str = "cpu") -> Backbone:
-    """The frozen model of that name; ConfigError lists the known ones."""
+def check_backbone(name: str, weights: str | None) -> None:
+    """ConfigError where `load_backbone` could not succeed, told without loading anything."""
     if name not in BACKBONES:
-        raise ConfigError(f"no backbone {name!r}; known: {', '.join(sorted(BACKBONES))}")
-    return BACKBONES[name](device)
+        raise ConfigError(f"no backbone {name!r}; known: {', '.join(BACKBONES)}")
+    if name in MODELS and not weights:
+        raise ConfigError(
+            f"backbone {name} needs weights: a file in open_clip's format or one of its tags"
+        )
+    if name in OFFLINE and weights:
+        raise ConfigError(f"backbone {name} brings its own weights; leave out {weights}")
+
+
+def load_backbone(name: str, device: str = "cpu", weights: str | Path | None = None) -> Backbone:
+    """The frozen model of that name, in float32; the errors of `check_backbone` and its loader."""
+    check_backbone(name, str(weights) if weights else None)
+    if weights:
+        return load_open_clip(name, weights, device=device, dtype=torch.float32)
+    return OFFLINE[name](device)

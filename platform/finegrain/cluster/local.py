@@ -14,6 +14,8 @@ from pathlib import Path
 
 import httpx
 
+from finegrain.errors import ConfigError
+
 START_SECONDS = 90
 STOP_SECONDS = 20
 TOKEN_FILE = Path.home() / ".ray" / "auth_token"
@@ -53,6 +55,14 @@ def accepts_jobs(address: str) -> bool:
         return False
 
 
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
+
+
 @contextmanager
 def local_head(*, log: Path, cpus: int | None = None, dashboard_port: int = 0) -> Iterator[str]:
     """A head started for the block; gives the address that jobs are submitted to.
@@ -61,9 +71,14 @@ def local_head(*, log: Path, cpus: int | None = None, dashboard_port: int = 0) -
         log: file that takes the head's own output.
         cpus: how many it offers, the machine's by default.
         dashboard_port: 0 takes a free one.
+
+    Raises:
+        ConfigError: something listens on the dashboard port already.
     """
     head, dashboard, agent, client = free_ports(4)
     port = dashboard_port or dashboard
+    if not _is_free(port):
+        raise ConfigError(f"port {port} is taken, perhaps by another Ray; choose another")
     scratch = tempfile.mkdtemp(prefix="ray-")  # short: Ray puts sockets in it
     command = [
         *("ray", "start", "--head", "--block"),

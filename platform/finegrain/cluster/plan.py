@@ -8,11 +8,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from finegrain.clip import BACKBONES
+from finegrain.clip import check_backbone
 from finegrain.data import DATASETS, load_category, prepare_dataset
-from finegrain.data.shots import Shot
+from finegrain.data.shots import Shot, file_sha256
 from finegrain.detectors import DETECTORS, detector_class
 from finegrain.errors import ConfigError, DatasetError
 from finegrain.evaluation.metrics import Scores
@@ -20,6 +20,9 @@ from finegrain.evaluation.metrics import Scores
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+ShotList = dict[str, dict[int, tuple[int, ...]]]  # category -> K -> places in the sorted names
 
 
 class Benchmark(_Record):
@@ -32,7 +35,9 @@ class Benchmark(_Record):
     shots: tuple[int, ...] = Field(min_length=1)
     seeds: tuple[int, ...] = Field(min_length=1)
     backbone: str
+    weights: str | None = None  # open_clip's tag, or a file's absolute path
     options: dict[str, dict[str, Any]] = {}  # method -> its options
+    shot_list: ShotList | None = None  # None: drawn by seed
 
 
 class Trial(_Record):
@@ -47,6 +52,9 @@ class Trial(_Record):
     shots: int
     seed: int
     backbone: str
+    weights: str | None = None
+    weights_sha256: str | None = None  # of the file
+    shot_indices: tuple[int, ...] | None = None  # None: drawn by seed
 
     @property
     def name(self) -> str:
@@ -54,8 +62,9 @@ class Trial(_Record):
         return f"{self.category}_{self.method}_{self.shots}shot_seed{self.seed}"
 
     def config_hash(self) -> str:
-        """SHA-256 of all that decides the result; not of where the data lie."""
-        decisive = self.model_dump(mode="json", exclude={"data_root"})
+        """SHA-256 of all that decides the result; not of where data and weights lie."""
+        places = {"data_root", "weights"} if self.weights_sha256 else {"data_root"}
+        decisive = self.model_dump(mode="json", exclude=places)
         decisive["finegrain"] = version("finegrain")
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
@@ -86,14 +95,17 @@ def resolve(
     shots: Sequence[int] = (1, 2, 4),
     seeds: Sequence[int] = (0, 1, 2),
     backbone: str = "efficientnet_lite1",
+    weights: str | None = None,
     options: Sequence[str] = (),
+    shot_list: Path | None = None,
 ) -> Benchmark:
     """The benchmark with every name checked and its data in place; InputError says what is wrong.
 
     The factory is rendered `beside`/data/factory unless `data_root` says another place.
     """
-    if backbone not in BACKBONES:
-        raise ConfigError(f"no backbone {backbone!r}; known: {', '.join(sorted(BACKBONES))}")
+    check_backbone(backbone, weights)
+    if weights and Path(weights).is_file():
+        weights = str(Path(weights).resolve())
     methods = list(dict.fromkeys(methods or sorted(DETECTORS)))
     by_method = parse_options(options)
     for method in methods:
@@ -110,6 +122,7 @@ def resolve(
         raise ConfigError(f"dataset {dataset} needs --data-root, the folder of its categories")
     root = (data_root or beside / "data" / "factory").resolve()
     chosen = prepare_dataset(dataset, root, categories)
+    listed = read_shot_list(shot_list, chosen, shots) if shot_list else None
     return Benchmark(
         dataset=dataset,
         data_root=root,
@@ -118,8 +131,24 @@ def resolve(
         shots=tuple(sorted(set(shots))),
         seeds=tuple(dict.fromkeys(seeds)),
         backbone=backbone,
+        weights=weights,
         options=by_method,
+        shot_list=listed,
     )
+
+
+def read_shot_list(path: Path, categories: Sequence[str], shots: Sequence[int]) -> ShotList:
+    """A JSON file {CATEGORY: {K: [places in sorted train/good]}}, checked for the grid."""
+    try:
+        listed = TypeAdapter(ShotList).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        expected = "{category: {K: [places]}}"
+        raise ConfigError(f"{path} is no list of shots {expected}: {error}") from error
+    for category, count in product(categories, shots):
+        found = len(listed.get(category, {}).get(count, ()))
+        if found != count:
+            raise ConfigError(f"{path} lists {found} images for {count} shots of {category}")
+    return {name: listed[name] for name in categories}
 
 
 def parse_options(given: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -141,6 +170,8 @@ def parse_options(given: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 def plan(benchmark: Benchmark) -> list[Trial]:
     """All trials, category by category, so that a worker's encoded images serve the next trial."""
+    weights = Path(benchmark.weights or "")
+    weights_sha256 = file_sha256(weights) if weights.is_file() else None
     fingerprints = {name: _fingerprint(benchmark, name) for name in benchmark.categories}
     return [
         Trial(
@@ -153,6 +184,9 @@ def plan(benchmark: Benchmark) -> list[Trial]:
             shots=shots,
             seed=seed,
             backbone=benchmark.backbone,
+            weights=benchmark.weights,
+            weights_sha256=weights_sha256,
+            shot_indices=benchmark.shot_list[category][shots] if benchmark.shot_list else None,
         )
         for category, method, shots, seed in product(
             benchmark.categories, benchmark.methods, benchmark.shots, benchmark.seeds

@@ -86,7 +86,7 @@ class Recorder:
         }
         scores = {name: 100 * v for name, v in asdict(result.scores).items() if v is not None}
         params = trial.model_dump(
-            include={"dataset", "category", "method", "shots", "seed", "backbone"}
+            include={"dataset", "category", "method", "shots", "seed", "backbone", "weights"}
         )
         options = {f"{trial.method}.{name}": value for name, value in trial.options.items()}
         shots = {f"shot_{i}_sha256": shot.sha256 for i, shot in enumerate(result.support)}

@@ -23,7 +23,7 @@ from finegrain.clip import Backbone, load_backbone
 from finegrain.cluster.plan import Trial, TrialResult
 from finegrain.data import Category, load_category
 from finegrain.data.images import read_rgb
-from finegrain.data.shots import Shot, check_no_leak, file_sha256, select_shots
+from finegrain.data.shots import Shot, check_no_leak, file_sha256, select_shots, shots_at
 from finegrain.detectors import Detector, Prediction, make_detector
 from finegrain.errors import InputError
 from finegrain.evaluation.evaluate import TestSet, evaluate, load_test_set, score_all
@@ -48,7 +48,7 @@ class Worker:
 
     def __init__(self, device: str, threads: int) -> None:
         self.device = device
-        self._backbones: dict[str, Backbone] = {}
+        self._backbones: dict[tuple[str, str | None], Backbone] = {}
         self._encoded: OrderedDict[tuple[str, str], EncodedCategory] = OrderedDict()
         torch.set_num_threads(threads)  # this process's share, as Ray gave it
 
@@ -62,9 +62,13 @@ class Worker:
         return result
 
     def _run(self, trial: Trial, directory: Path) -> TrialResult:
-        backbone = self._backbone(trial.backbone)
+        backbone = self._backbone(trial.backbone, trial.weights)
         encoded = self._encode(trial, backbone)
-        paths = select_shots(encoded.category, trial.shots, trial.seed)
+        paths = (
+            shots_at(encoded.category, trial.shot_indices)
+            if trial.shot_indices
+            else select_shots(encoded.category, trial.shots, trial.seed)
+        )
         support = tuple(Shot(path, file_sha256(path)) for path in paths)
         check_no_leak(support, encoded.test.sha256, trial.category)
         images = [read_rgb(path) for path in paths]
@@ -94,10 +98,11 @@ class Worker:
             environment=environment(self.device),
         )
 
-    def _backbone(self, name: str) -> Backbone:
-        if name not in self._backbones:
-            self._backbones = {name: load_backbone(name, self.device)}  # one at a time in memory
-        return self._backbones[name]
+    def _backbone(self, name: str, weights: str | None) -> Backbone:
+        key = (name, weights)
+        if key not in self._backbones:  # one at a time in memory
+            self._backbones = {key: load_backbone(name, self.device, weights)}
+        return self._backbones[key]
 
     def _encode(self, trial: Trial, backbone: Backbone) -> EncodedCategory:
         key = (trial.data_fingerprint, backbone.weights_hash)

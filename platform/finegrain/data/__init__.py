@@ -10,7 +10,7 @@ factory/     the embedded, procedural data set
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from finegrain.data import factory
+from finegrain.data.factory import CATEGORIES, write_factory
 from finegrain.data.folder import list_categories, load_folder
 from finegrain.data.samples import Category, Sample
 from finegrain.errors import ConfigError, DatasetError
@@ -32,14 +32,14 @@ def prepare_dataset(
     """
     if dataset not in DATASETS:
         raise ConfigError(f"no dataset {dataset!r}; known: {', '.join(DATASETS)}")
-    known = sorted(factory.CATEGORIES) if dataset == "factory" else list_categories(root)
+    known = sorted(CATEGORIES) if dataset == "factory" else list_categories(root)
     chosen = list(categories or known)
     if unknown := [name for name in chosen if name not in known]:
         raise DatasetError(
             f"{dataset} has no category {', '.join(map(repr, unknown))}; found {', '.join(known)}"
         )
     if dataset == "factory":
-        factory.write_factory(root, categories=chosen, progress=progress)
+        write_factory(root, categories=chosen, progress=progress)
     return chosen
 
 
