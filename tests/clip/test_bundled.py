@@ -10,6 +10,7 @@ import pytest
 import torch
 from open_clip.tokenizer import SimpleTokenizer
 
+from finegrain.clip import load_backbone
 from finegrain.clip.bundled import (
     BUNDLED,
     CARD_FILE,
@@ -19,7 +20,8 @@ from finegrain.clip.bundled import (
     load_grounded,
 )
 from finegrain.clip.efficientnet import EfficientNetLite1
-from finegrain.clip.word_pieces import end_positions, tokenize, truncated
+from finegrain.clip.frozen_clip import FrozenClip, end_positions
+from finegrain.clip.word_pieces import tokenize, truncated
 from finegrain.errors import InputError
 from finegrain.pretraining.cache import encode_scenes
 from finegrain.pretraining.scenes import render_scene
@@ -88,7 +90,8 @@ def test_unseen_words_are_reported_once(caplog: pytest.LogCaptureFixture) -> Non
 
 
 def test_the_same_files_are_the_same_model(clip: BundledClip) -> None:
-    assert BundledClip().weights_hash == clip.weights_hash
+    again: FrozenClip = BundledClip()
+    assert again.weights_hash == clip.weights_hash == load_backbone("bundled").weights_hash
     assert clip.name == "bundled"
     assert 5 < clip.logit_scale <= 100
 

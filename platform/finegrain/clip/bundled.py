@@ -20,13 +20,13 @@ from torch import Tensor
 
 from finegrain.clip.backbone import RgbImage
 from finegrain.clip.efficientnet import MEAN, STD, EfficientNetLite1, parameters_hash
+from finegrain.clip.frozen_clip import end_positions
 from finegrain.clip.grounded import GroundedConfig, GroundedModel
 from finegrain.clip.text_tower import CONTEXT_LENGTH
 from finegrain.clip.tokens import PatchTokens
 from finegrain.clip.word_pieces import (
     END_TOKEN,
     START_TOKEN,
-    end_positions,
     piece_ids,
     tokenize,
     truncated,

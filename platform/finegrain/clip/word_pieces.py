@@ -10,6 +10,8 @@ import torch
 from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
+from finegrain.clip.frozen_clip import end_positions
+
 START_TOKEN, END_TOKEN = 49406, 49407
 
 
@@ -31,11 +33,6 @@ def tokenize(texts: Sequence[str], context_length: int = 77) -> Tensor:
         pieces = [START_TOKEN, *piece_ids(text)[: context_length - 2], END_TOKEN]
         row[: len(pieces)] = torch.tensor(pieces)
     return ids
-
-
-def end_positions(ids: Tensor) -> Tensor:  # (S,L) -> (S,)
-    """Where each sentence's end token stands: it has the largest id of all."""
-    return ids.argmax(-1)
 
 
 def truncated(ids: Tensor) -> Tensor:

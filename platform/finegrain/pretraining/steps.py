@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from finegrain.clip.frozen_clip import end_positions
 from finegrain.clip.grounded import GroundedModel
-from finegrain.clip.word_pieces import end_positions, tokenize, truncated
+from finegrain.clip.word_pieces import tokenize, truncated
 from finegrain.pretraining.lessons import GENERIC_PAIRS, Lesson, Quiz
 from finegrain.pretraining.objectives import condition, contrast, pooled_regions
 from finegrain.pretraining.vocabulary import NOUNS

@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from finegrain.clip.frozen_clip import end_positions
 from finegrain.clip.grounded import GroundedModel
-from finegrain.clip.word_pieces import end_positions, tokenize, truncated
+from finegrain.clip.word_pieces import tokenize, truncated
 from finegrain.evaluation.metrics import image_curve
 from finegrain.pretraining.cache import EncodedScenes
 from finegrain.pretraining.facts import Facts, Part
