@@ -14,7 +14,9 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "platform" / "finegrain"
-CORE = ("captions", "data", "clip", "method", "detectors", "evaluation", "checkpoint.py")
+CORE = (
+    "captions", "data", "clip", "method", "detectors", "evaluation", "pretraining", "checkpoint.py",
+)  # fmt: skip
 NOT_IN_CORE = {"ray", "mlflow", "fastapi", "starlette", "pandas", "matplotlib"}
 
 

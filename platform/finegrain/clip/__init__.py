@@ -6,14 +6,18 @@ frozen_clip.py   FrozenClip, the face of those with a text tower
 efficientnet.py  EfficientNet-Lite1, ImageNet weights from the package index
 openclip.py      open_clip's ViTs: by tag or from a file (weights_file.py), with the value-value
                  path beside the ordinary one (vv_attention.py)
+bundled.py       the CLIP that comes with the package, on EfficientNet-Lite1 (grounded.py: its
+                 image_heads.py and text_tower.py; word_pieces.py: CLIP's tokens)
 timing.py        what both paths cost
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from finegrain.clip.backbone import Backbone, RgbImage, encode
+from finegrain.clip.bundled import BundledClip
 from finegrain.clip.efficientnet import EfficientNetLite1
 from finegrain.clip.frozen_clip import FrozenClip
 from finegrain.clip.openclip import MODELS, load_open_clip
@@ -23,6 +27,7 @@ from finegrain.errors import ConfigError
 __all__ = [
     "BACKBONES",
     "Backbone",
+    "BundledClip",
     "FrozenClip",
     "PatchTokens",
     "RgbImage",
@@ -31,7 +36,10 @@ __all__ = [
     "load_backbone",
 ]
 
-OFFLINE = {EfficientNetLite1.name: EfficientNetLite1}
+OFFLINE: dict[str, Callable[[str], Backbone]] = {
+    EfficientNetLite1.name: EfficientNetLite1,
+    BundledClip.name: BundledClip,
+}
 BACKBONES = (*sorted(OFFLINE), *MODELS)
 
 
