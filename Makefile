@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: setup demo test lint types unit head mlflow bench-overhead bench-metrics
+.PHONY: setup demo test lint types unit head mlflow bench-overhead bench-metrics \
+	pretrain eval-backbone bench-clip
 
 demo: setup  ## the main job on the factory: a Ray head on loopback, the benchmark, its table
 	$(BIN)/python jobs/demo.py --output runs/demo-$$(date +%Y%m%d-%H%M%S) --shots 1 4 --seeds 0 1 $(ARGS)
@@ -34,6 +35,15 @@ bench-overhead: setup  ## what a trial costs beyond its detector
 
 bench-metrics: setup  ## our metrics against 200 thresholds, 500 maps of 400 x 400
 	$(BIN)/python -m tests.evaluation.slow_metrics
+
+pretrain: setup  ## the bundled CLIP from nothing, below runs/pretrain_backbone
+	$(BIN)/python jobs/pretrain_backbone.py $(ARGS)
+
+eval-backbone: setup  ## what the bundled CLIP knows without a shot
+	$(BIN)/python jobs/eval_backbone.py $(ARGS)
+
+bench-clip: setup  ## both paths of a ViT, and cut prompts, against open_clip
+	$(BIN)/python jobs/bench_clip.py $(ARGS)
 
 setup: .venv/.installed
 
