@@ -97,6 +97,8 @@ def test_unknown_methods_and_options_list_the_known():
         make_detector("spade", NoBackbone(), {"k": 3})
     with pytest.raises(ConfigError, match="neighbourhood must be odd"):
         make_detector("patchcore", NoBackbone(), {"neighbourhood": 2})
+    with pytest.raises(ConfigError, match="dimensions Input should be a valid integer"):
+        make_detector("padim", NoBackbone(), {"dimensions": "many"})
 
 
 def test_maps_are_interpolated_then_smoothed():

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from finegrain.clip import Backbone, PatchTokens, RgbImage, encode
@@ -35,14 +36,22 @@ class DetectorConfig:
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> Self:
-        """A config with the given options over the defaults; ConfigError on an unknown one."""
+        """A config with the given options over the defaults.
+
+        Raises:
+            ConfigError: an unknown option, or a value of the wrong type or out of its range.
+        """
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(options) - known):
             raise ConfigError(
                 f"{cls.__name__} has no option {', '.join(unknown)}; "
                 f"known: {', '.join(sorted(known)) or 'none'}"
             )
-        return cls(**options)
+        try:
+            return TypeAdapter(cls).validate_python(dict(options))
+        except ValidationError as error:
+            faults = (f"{'.'.join(map(str, e['loc']))} {e['msg']}".strip() for e in error.errors())
+            raise ConfigError(f"{cls.__name__}: {'; '.join(faults)}") from error
 
 
 class Detector(ABC):
