@@ -50,3 +50,7 @@ def test_regions_are_weighted_means_of_unit_norm() -> None:
     patches = torch.tensor([[[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]])
     pooled = pooled_regions(patches, torch.tensor([[[3.0, 4.0, 0.0], [1.0, 0.0, 0.0]]]))
     assert torch.allclose(pooled, torch.tensor([[[0.6, 0.8], [1.0, 0.0]]]))
+
+
+def test_condition_of_nothing_is_zero() -> None:
+    assert condition(torch.empty(0), torch.empty(0, dtype=torch.bool)).item() == 0

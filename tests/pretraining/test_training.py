@@ -1,6 +1,7 @@
 """The loop on a handful of scenes: it learns, and a resumed run is an uninterrupted one."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from finegrain.pretraining.cache import (
     write_missing,
     write_shard,
 )
+from finegrain.pretraining.facts import Facts
 from finegrain.pretraining.lessons import CAPTIONED, make_lesson
 from finegrain.pretraining.steps import UNSEEN_TOKEN, Pretraining, hide_words
 from finegrain.pretraining.training import Settings, Trainer, known_tokens, new_model
@@ -91,6 +93,23 @@ def test_lessons_tell_the_truth(scenes: EncodedScenes) -> None:
     assert torch.equal(faulty, lesson.token_faulty)
     border = scenes.parts[lesson.token_scene, :, lesson.token_index].amax(1)
     assert ((border > 0) & (border < 255) & ~lesson.token_faulty).any()
+
+
+def test_scenes_without_parts_or_faults_make_a_lesson(scenes: EncodedScenes) -> None:
+    bare = [row for row, facts in enumerate(scenes.facts) if not facts.parts and not facts.defects]
+    batch = scenes.subset((bare or [0]) * 2)
+    if not bare:
+        batch = replace(
+            batch,
+            parts=torch.zeros_like(batch.parts),
+            defects=torch.zeros_like(batch.defects),
+            facts=(Facts((), "grey", "plain"),) * 2,
+        )
+    model = new_model(scenes, 0)
+    lesson = make_lesson(batch, 0)
+    assert len(lesson.pair_token) == 0
+    losses = Pretraining(model)(batch.features.float(), lesson, torch.Generator())
+    assert torch.isfinite(losses).all()
 
 
 def test_lessons_repeat_by_seed(scenes: EncodedScenes) -> None:

@@ -231,7 +231,11 @@ def _sampled_tokens(
             chosen = rng.permutation(found)[:most]
             scenes += [b] * len(chosen)
             places += chosen.tolist()
-    return torch.tensor(scenes), torch.tensor(places)
+    return _indices(scenes), _indices(places)
+
+
+def _indices(values: list[Any]) -> Tensor:
+    return torch.tensor(values, dtype=torch.long)  # also where there are none
 
 
 def _own_pairs(
@@ -262,7 +266,7 @@ def _own_pairs(
             told[b, p, kind] = texts.add(sound), texts.add(flawed)
         rows.append(row)
         pairs.append(told[b, p, kind])
-    return torch.tensor(rows), torch.tensor(pairs).view(-1, 2)
+    return _indices(rows), _indices(pairs).view(-1, 2)
 
 
 def _any_kind(part: Part, rng: np.random.Generator) -> str:

@@ -28,14 +28,17 @@ def _rows_contrast(logits: Tensor, truth: Tensor) -> Tensor:
 
 
 def condition(difference: Tensor, faulty: Tensor) -> Tensor:
-    """Binary cross-entropy of abnormal minus normal logits, both classes weighing the same."""
+    """Binary cross-entropy of abnormal minus normal logits, both classes weighing the same.
+
+    0 where there is nothing to judge.
+    """
     losses = F.binary_cross_entropy_with_logits(
         difference, faulty.to(difference.dtype).expand_as(difference), reduction="none"
     )
     losses = losses.flatten(1).mean(1) if losses.ndim > 1 else losses
     halves = [losses[faulty.flatten() == side] for side in (False, True)]
     present = [half.mean() for half in halves if len(half)]
-    return torch.stack(present).mean()
+    return torch.stack(present).mean() if present else difference.sum()
 
 
 def pooled_regions(patches: Tensor, weights: Tensor) -> Tensor:
