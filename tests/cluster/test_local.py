@@ -36,9 +36,12 @@ def listeners(group):
     return {row[1].split(":")[0] for row in rows if row[3] == "0A" and row[9] in inodes}
 
 
-def test_a_head_is_private_and_leaves_nothing(tmp_path):
+def test_a_head_is_private_and_leaves_nothing(tmp_path, monkeypatch):
+    token = tmp_path / "ray" / "token"  # as on a machine where Ray never ran
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
     with local_head(log=tmp_path / "head.log", cpus=1) as address:
         assert accepts_jobs(address)
+        assert token.stat().st_mode & 0o777 == 0o600
         assert httpx.get(f"{address}/api/jobs/").status_code == 401
         port = address.rsplit(":", 1)[1]
         group = group_of(f"--dashboard-port={port}")

@@ -1,6 +1,7 @@
 """A Ray head on this machine: loopback only, token required, stopped by its own process group."""
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -21,7 +22,7 @@ STOP_SECONDS = 20
 TOKEN_FILE = Path.home() / ".ray" / "auth_token"
 ENVIRONMENT = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # binds every listener of the head to loopback
-    "RAY_AUTH_MODE": "token",  # TOKEN_FILE holds it; Ray makes one where it is missing
+    "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 
@@ -43,11 +44,22 @@ def ray_environment() -> dict[str, str]:
     return {**os.environ, **ENVIRONMENT, "PATH": path}
 
 
+def _token() -> str:
+    """The token that Ray looks for, made where there is none: `ray start` does not make one."""
+    if token := os.environ.get("RAY_AUTH_TOKEN"):
+        return token
+    file = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or TOKEN_FILE)
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as stream:
+            stream.write(secrets.token_hex(32))
+    return file.read_text().strip()
+
+
 def accepts_jobs(address: str) -> bool:
     """Whether a head answers there, and to our token."""
-    token = os.environ.get("RAY_AUTH_TOKEN") or (
-        TOKEN_FILE.read_text().strip() if TOKEN_FILE.is_file() else ""
-    )
+    token = _token()
     try:
         headers = {"Authorization": f"Bearer {token}"}
         return httpx.get(f"{address}/api/jobs/", headers=headers, timeout=5).status_code == 200
@@ -89,6 +101,7 @@ def local_head(*, log: Path, cpus: int | None = None, dashboard_port: int = 0) -
         f"--ray-client-server-port={client}",
         *([f"--num-cpus={cpus}"] if cpus else []),
     ]
+    _token()
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as stream:
         process = subprocess.Popen(
