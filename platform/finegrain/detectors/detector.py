@@ -24,10 +24,13 @@ class Prediction:
     Args:
         image_scores: (B,) float32.
         anomaly_maps: (B,S,S) float32, over the whole image.
+        matched: (B,N) the place in `Detector.units` of each patch's best matching unit, from
+            detectors that have units.
     """
 
     image_scores: npt.NDArray[np.float32]
     anomaly_maps: npt.NDArray[np.float32]
+    matched: npt.NDArray[np.int16] | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,11 @@ class Detector(ABC):
             raise ConfigError(f"{self.name} needs at least one shot")
         self.fit_tokens(encode(self.backbone, shots))
         return self
+
+    @property
+    def units(self) -> tuple[tuple[str, str], ...]:
+        """Name and caption of each unit of a category that patches are matched with, if any."""
+        return ()
 
     @abstractmethod
     def fit_tokens(self, shots: PatchTokens) -> None:

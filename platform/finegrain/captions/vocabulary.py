@@ -1,0 +1,82 @@
+"""The closed lists of attribute values, and how a sentence may say them.
+
+The base lists are those of the published captions; what the categories at hand need beyond them
+stands apart. A value may join base values: "red and yellow", "smooth with threaded".
+"""
+
+import re
+
+_PUBLISHED: dict[str, tuple[str, ...]] = {
+    "color": (
+        "black", "blue", "brown", "gray", "green", "grey", "light beige", "light brown",
+        "light orange", "metallic grey", "metallic silver", "red specks", "silver",
+        "various browns", "white", "yellow",
+    ),
+    "texture": (
+        "bristled", "granular", "rough", "smooth", "threaded", "textured", "fuzzy", "crinkled",
+        "knitted", "woven",
+    ),
+    "shape": (
+        "circular", "conical head", "crescent", "cylindrical", "diamond-shaped", "flat",
+        "four protrusions", "interlock", "irregular", "kidney-shaped", "oval", "radial spokes",
+        "rectangular", "rounded", "semi-circular", "spherical",
+    ),
+    "location": (
+        "both sides", "bottom", "bottom left", "bottom right", "center", "corners",
+        "entire image", "evenly distributed", "left", "right", "right center", "scattered",
+        "throughout", "top", "top center", "top left", "top right",
+    ),
+    "number": ("1", "2", "3", "4", "multiple"),
+}  # fmt: skip
+_ADDED: dict[str, tuple[str, ...]] = {
+    "color": (
+        "beige", "copper", "cyan", "dark brown", "dark green", "dark grey", "gold", "orange",
+        "pink", "purple", "red", "transparent",
+    ),
+    "texture": ("dotted", "glossy", "matte", "metallic", "striped", "transparent"),
+    "shape": (
+        "conical", "cross-shaped", "elongated", "hexagonal", "multiple holes", "ring-shaped",
+        "square", "star-shaped", "straight", "triangular", "tubular",
+    ),
+    "location": ("bottom center", "left center"),
+    "number": ("5", "6"),
+}  # fmt: skip
+VOCABULARY: dict[str, tuple[str, ...]] = {
+    name: (*values, *_ADDED[name]) for name, values in _PUBLISHED.items()
+}
+ATTRIBUTES = tuple(VOCABULARY)
+
+NUMBER_WORDS: dict[str, tuple[str, ...]] = {
+    "1": ("one", "a single", "1"),
+    "2": ("two", "2"),
+    "3": ("three", "3"),
+    "4": ("four", "4"),
+    "5": ("five", "5"),
+    "6": ("six", "6"),
+    "multiple": ("multiple", "several", "many"),
+}
+_JOINTS = re.compile(r" and | or | with ")
+
+
+def base_values(phrase: str) -> list[str]:
+    """The values that a phrase joins with "and", "or" and "with"."""
+    return _JOINTS.split(phrase)
+
+
+def unknown_values(attribute: str, phrase: str) -> list[str]:
+    """The parts of a phrase that are not in the attribute's closed list."""
+    return [value for value in base_values(phrase) if value not in VOCABULARY[attribute]]
+
+
+def words_for(attribute: str, value: str) -> tuple[str, ...]:
+    """How a sentence may say a value, the usual way first."""
+    return NUMBER_WORDS[value] if attribute == "number" else (value,)
+
+
+def find_value(sentence: str, attribute: str, value: str) -> tuple[int, int] | None:
+    """Where a sentence says a value, as (start, end) of whole words; None where it does not."""
+    for words in words_for(attribute, value):
+        found = re.search(rf"(?<![\w-]){re.escape(words)}(?![\w-])", sentence, re.IGNORECASE)
+        if found:
+            return found.span()
+    return None
