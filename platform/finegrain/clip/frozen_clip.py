@@ -5,7 +5,7 @@ a model computes in, what comes out of it is float32.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from finegrain.clip.backbone import Backbone
 Rgb = tuple[float, float, float]
 
 
+@runtime_checkable
 class FrozenClip(Backbone, Protocol):
     """Image tokens and text features in one space; gradients reach prompt embeddings alone."""
 

@@ -2,6 +2,7 @@
 
 detector.py   Detector: fit(shots), score(tokens) -> Prediction; their options
 maps.py       patch scores to anomaly maps
+finegrained.py  FineGrainedAD (finegrain/method): prompts from a caption, and a memory
 patchcore.py  nearest remembered patch      padim.py  a Gaussian a position
 spade.py      nearest shots, then patches   chance.py random scores, the floor
 """
@@ -12,6 +13,7 @@ from typing import Any
 from finegrain.clip import Backbone
 from finegrain.detectors.chance import Chance
 from finegrain.detectors.detector import Detector, Prediction
+from finegrain.detectors.finegrained import FineGrained
 from finegrain.detectors.padim import PaDiM
 from finegrain.detectors.patchcore import PatchCore
 from finegrain.detectors.spade import Spade
@@ -19,7 +21,9 @@ from finegrain.errors import ConfigError
 
 __all__ = ["DETECTORS", "Detector", "Prediction", "make_detector"]
 
-DETECTORS: dict[str, type[Detector]] = {kind.name: kind for kind in (PatchCore, PaDiM, Spade)}
+DETECTORS: dict[str, type[Detector]] = {
+    kind.name: kind for kind in (FineGrained, PatchCore, PaDiM, Spade)
+}
 ON_REQUEST: dict[str, type[Detector]] = {Chance.name: Chance}  # not among "all methods"
 
 

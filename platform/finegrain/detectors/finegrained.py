@@ -1,0 +1,140 @@
+"""FineGrainedAD: prompts from a caption, aligned with their regions on the shots, and a memory.
+
+The idea and its equations are in finegrain/method; this puts them behind the detectors' interface.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from finegrain.captions import Caption
+from finegrain.clip import Backbone, FrozenClip, PatchTokens, RgbImage, encode
+from finegrain.detectors.detector import Detector, DetectorConfig, Prediction
+from finegrain.detectors.maps import to_pixels
+from finegrain.errors import ConfigError
+from finegrain.method.config import MethodConfig
+from finegrain.method.fit import OnEpoch, fit_prompts
+from finegrain.method.memory import VisualMemory
+from finegrain.method.regions import Regions, sliced
+from finegrain.method.scoring import UnitFeatures, harmonic_mean, image_scores, prompt_map
+from finegrain.method.units import Unit, caption_units
+
+
+@dataclass(frozen=True)
+class FineGrainedConfig(MethodConfig, DetectorConfig):
+    """The method's switches, and the caption of the category."""
+
+    caption: Caption | None = None
+
+
+class FineGrained(Detector):
+    """PAD from learned prompts and VAD from a visual memory, fused."""
+
+    name = "finegrained"
+    needs_caption = True
+    Config = FineGrainedConfig
+    config: FineGrainedConfig
+    backbone: FrozenClip
+
+    def __init__(
+        self, backbone: Backbone, options: Mapping[str, object] | None = None, *, seed: int = 111
+    ) -> None:
+        super().__init__(backbone, options, seed=seed)
+        if not isinstance(backbone, FrozenClip):
+            raise ConfigError(
+                f"{self.name} reads captions, and {backbone.name} has no text tower; "
+                "take a CLIP, for example --clip bundled"
+            )
+        if self.config.caption is None:
+            raise ConfigError(f"{self.name} needs the caption of its category")
+        self.caption = self.config.caption
+        self.temperature = self.config.scoring.temperature or backbone.logit_scale
+        self.on_epoch: OnEpoch = lambda _epoch, _losses: None
+        self._units = caption_units(self.caption, multi_level=self.config.prompts.multi_level)
+        self._local = torch.tensor(_local(self._units), device=backbone.device)
+
+    def fit(self, shots: Sequence[RgbImage]) -> Self:
+        """Learn from the K shots; their slices show where the components are."""
+        if not shots:
+            raise ConfigError(f"{self.name} needs at least one shot")
+        fine = None
+        if self.config.regions.fine_resolution and self.config.prompts.multi_level:
+            fine = sliced(self.backbone, shots, self.backbone.image_size)
+        self._learn(encode(self.backbone, shots), fine)
+        return self
+
+    def fit_tokens(self, shots: PatchTokens) -> None:
+        """Learn from the tokens alone, regions at their resolution."""
+        self._learn(shots, None)
+
+    def _learn(self, shots: PatchTokens, fine: PatchTokens | None) -> None:
+        fitted = fit_prompts(
+            self.backbone,
+            self.caption,
+            shots,
+            fine,
+            self.config,
+            seed=self.seed,
+            temperature=self.temperature,
+            on_epoch=self.on_epoch,
+        )
+        self.memory = VisualMemory.of(shots)
+        self.features = fitted.features
+        self.regions: Regions | None = fitted.regions
+        self.learned = {
+            f"{part}.{name}": value.detach()
+            for part, module in (("prompts", fitted.bank), ("former", fitted.former))
+            for name, value in module.named_parameters()
+        }
+
+    @property
+    def units(self) -> tuple[tuple[str, str], ...]:
+        """Name and sentence of each unit."""
+        return tuple((unit.name, unit.sentence) for unit in self._units)
+
+    def score(self, tokens: PatchTokens) -> Prediction:
+        """M_v, M_p and their harmonic mean; S (Eq. 8)."""
+        scoring = self.config.scoring
+        visual = self.memory.distances(tokens)
+        prompt, matched = prompt_map(
+            tokens.patches, self.features, self._local, self.temperature, scoring
+        )
+        image = image_scores(tokens, self.features, self.temperature)
+        if scoring.fusion == "visual":
+            patches, scores = visual, visual.amax(1)
+        elif scoring.fusion == "prompt":
+            patches, scores = prompt, image
+        else:
+            patches = harmonic_mean(prompt, visual)
+            scores = harmonic_mean(image, visual.amax(1))
+        maps = to_pixels(patches, tokens.grid)
+        return Prediction(
+            scores.cpu().numpy(), maps.cpu().numpy(), matched.to(torch.int16).cpu().numpy()
+        )
+
+    def state(self) -> dict[str, Tensor]:
+        """Memory and unit features, which scoring needs; prompts and Query Former behind them."""
+        levels = {f"memory.{i}": level for i, level in enumerate(self.memory.levels)}
+        features = {f"units.{name}": value for name, value in vars(self.features).items()}
+        return {**levels, **features, **self.learned}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take memory, unit features and what was learned."""
+        device = self.backbone.device
+        moved = {name: value.to(device) for name, value in state.items()}
+        count = sum(name.startswith("memory.") for name in moved)
+        self.memory = VisualMemory(tuple(moved[f"memory.{i}"] for i in range(max(count, 1))))
+        self.features = UnitFeatures(
+            *(moved[f"units.{name}"] for name in ("normal", "abnormal", "queries"))
+        )
+        self.regions = None
+        self.learned = {k: v for k, v in moved.items() if k.startswith(("prompts.", "former."))}
+
+
+def _local(units: Sequence[Unit]) -> list[int]:
+    """The units that a token can belong to: components and background, or all that there are."""
+    found = [i for i, unit in enumerate(units) if unit.kind in ("component", "background")]
+    return found or list(range(len(units)))

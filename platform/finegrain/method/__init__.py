@@ -1,0 +1,15 @@
+"""FineGrainedAD, a file an idea; the paper's equation numbers stand beside the code.
+
+config.py        every switch and weight, one small config a stage
+units.py         a caption's units (image, foreground, components, background) as sentences
+prompts.py       PromptBank: handcrafted and learnable prompts -> features per unit
+regions.py       which tokens of the shots belong to which unit (DPC-KNN)
+losses.py        alignment of prompts with their regions (Eq. 2, 3)
+query_former.py  the intrinsic representation of each unit
+fit.py           the training loop on the K shots
+memory.py        VAD: distance to the shots' tokens (Eq. 1)
+scoring.py       PAD (Eq. 4-7) and its fusion with VAD (Eq. 8)
+
+Symbols: B images, K shots, N patches, D joint width, E width of token embeddings, U units,
+P prompts, T temperature.
+"""

@@ -1,0 +1,84 @@
+"""The switches of the method; the defaults are the paper's unless a comment says otherwise."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1, le=1000)]
+STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True)
+class PromptConfig:
+    """The prompts (section 3)."""
+
+    __pydantic_config__ = STRICT
+    multi_level: bool = True  # off: the image unit alone, the baseline of table 4
+    context: Count = 4  # learnable vectors before a sentence
+    learnable: Count = 4  # ALPs a unit
+
+
+@dataclass(frozen=True)
+class RegionConfig:
+    """Region aggregation and its four modifications of DPC-KNN (section 4)."""
+
+    __pydantic_config__ = STRICT
+    semantic_centers: bool = True  # off: the tokens of largest density times distance
+    semantic_dimension: bool = True  # off: tokens as they are
+    two_stages: bool = True  # off: background and components in one clustering
+    fine_resolution: bool = True  # off: the shots' own token grid
+    weight: NotNegative = 1.5  # added to 1 on a unit's own region
+    ground_neighbours: Count = 8
+    part_neighbours: Count = 5
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the objectives (Eq. 2, 3) and their constants."""
+
+    __pydantic_config__ = STRICT
+    clip: NotNegative = 1.0
+    triplet: NotNegative = 1.0
+    mean: NotNegative = 0.001
+    regularization: NotNegative = 1.0
+    query: NotNegative = 1.0
+    margin: NotNegative = 1.0
+    eta: NotNegative = 1.0
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """SGD on the shots; 0 epochs leave the prompts as they were initialised."""
+
+    __pydantic_config__ = STRICT
+    epochs: Annotated[int, Field(ge=0, le=10_000)] = 100
+    learning_rate: Positive = 2e-3
+    final_learning_rate: NotNegative = 1e-5
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: NotNegative = 5e-4
+
+
+@dataclass(frozen=True)
+class ScoringConfig:
+    """From tokens to scores (section 5)."""
+
+    __pydantic_config__ = STRICT
+    temperature: Positive | None = None  # None: the backbone's own logit scale
+    token_wise: bool = True  # off: the mean over units instead of the matched one
+    reweighting: bool = True  # Eq. 6, 7
+    fusion: Literal["harmonic", "visual", "prompt"] = "harmonic"
+
+
+@dataclass(frozen=True)
+class MethodConfig:
+    """All stages."""
+
+    __pydantic_config__ = STRICT
+    prompts: PromptConfig = field(default_factory=PromptConfig)
+    regions: RegionConfig = field(default_factory=RegionConfig)
+    losses: LossConfig = field(default_factory=LossConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    scoring: ScoringConfig = field(default_factory=ScoringConfig)

@@ -1,0 +1,73 @@
+"""PAD, the prompts' score of every token (Eq. 4-7), and its fusion with VAD (Eq. 8)."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from finegrain.clip import PatchTokens
+from finegrain.method.config import ScoringConfig
+
+SMALLEST = 1e-6
+
+
+@dataclass(frozen=True)
+class UnitFeatures:
+    """What scoring keeps of the prompts, unit norm.
+
+    Args:
+        normal: (U,D) n̄.
+        abnormal: (U,D) ā.
+        queries: (U,D) q.
+    """
+
+    normal: Tensor
+    abnormal: Tensor
+    queries: Tensor
+
+
+def prompt_map(
+    patches: Tensor, units: UnitFeatures, local: Tensor, temperature: float, config: ScoringConfig
+) -> tuple[Tensor, Tensor]:
+    """M_p (B,N), in [0, 1], and u* (B,N), each token's best matching unit.
+
+    Args:
+        patches: (B,N,D) unit norm.
+        units: the first is the image's.
+        local: (V,) the units that tokens are matched with.
+        temperature: T.
+        config: switches.
+    """
+    matched = local[(patches @ units.queries[local].T).argmax(-1)]  # Eq. 4
+    shares = abnormal_share(patches, units.normal, units.abnormal, temperature)  # (B,N,U)
+    if config.token_wise:
+        scores = shares.gather(-1, matched[..., None])[..., 0]  # Eq. 5
+    else:
+        scores = shares[..., local].mean(-1)
+    if config.reweighting:
+        scores = (scores * (1 + shares[..., 0])).clamp(0, 1)  # Eq. 6, 7
+    return scores, matched
+
+
+def abnormal_share(
+    tokens: Tensor, normal: Tensor, abnormal: Tensor, temperature: float
+) -> Tensor:  # (...,D), (U,D), (U,D) -> (...,U)
+    """softmax over (T⟨z,n̄⟩, T⟨z,ā⟩), its abnormal part."""
+    return torch.sigmoid(temperature * (tokens @ (abnormal - normal).T))
+
+
+def harmonic_mean(a: Tensor, b: Tensor) -> Tensor:
+    """1 / (1/a + 1/b); 0 where either is."""
+    return 1 / (1 / a.clamp(min=SMALLEST) + 1 / b.clamp(min=SMALLEST))
+
+
+def image_scores(tokens: PatchTokens, units: UnitFeatures, temperature: float) -> Tensor:
+    """S_c (B,): the abnormal share of the image-level pair at the class token."""
+    image = abnormal_share(tokens.image, units.normal[:1], units.abnormal[:1], temperature)
+    return image[:, 0]
+
+
+def unit_features(normal: Tensor, abnormal: Tensor, queries: Tensor) -> UnitFeatures:
+    """All of unit norm, without gradient."""
+    return UnitFeatures(*(F.normalize(x.detach(), dim=-1) for x in (normal, abnormal, queries)))
