@@ -33,11 +33,12 @@ def main() -> int:
         help="{category: {K: [places in sorted train/good]}} [drawn by seed]")  # fmt: skip
     add("--seeds", nargs="+", type=int, help="which draw the shots and all randomness [0 1 2]")
     add("--clip", metavar="MODEL", dest="backbone",
-        help=f"the frozen image model: {', '.join(BACKBONES)} [efficientnet_lite1]")  # fmt: skip
+        help=f"the frozen image model: {', '.join(BACKBONES)} [bundled]")  # fmt: skip
     add("--clip-weights", metavar="PATH|TAG", dest="weights",
         help="of an open_clip model: a local file, or a tag that open_clip downloads")  # fmt: skip
     add("--set", action="append", metavar="METHOD.OPTION=VALUE", dest="options",
         help="an option of a detector, as JSON; may be repeated")  # fmt: skip
+    add("--captions", type=Path, metavar="DIR", help="of YAML files, before the bundled ones")
     add = parser.add_argument_group("where").add_argument
     add("--output", type=Path, help="folder of the benchmark [runs/full_benchmark-TIME]")
     add("--resume", metavar="NAME", help="run what is missing of runs/NAME or of the folder NAME")

@@ -1,18 +1,50 @@
 """Small real data on disk, made by these few lines so that every test knows what is in it."""
 
 import os
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from finegrain.captions import Provenance, caption_from_facts
 from finegrain.clip import load_backbone
 from finegrain.cluster.local import ENVIRONMENT
 
 os.environ.update(ENVIRONMENT)  # before anything imports ray, which reads them only once
 
 SIDE = 64
+PLATE = caption_from_facts(
+    "folder",
+    "plate",
+    {
+        "foreground": "plate",
+        "background": "white",
+        "components": [
+            {
+                "name": "stripes",
+                "number": "multiple",
+                "location": "evenly distributed",
+                "direction": "vertical",
+                "color": ["grey"],
+                "texture": ["smooth"],
+                "shape": ["straight", "rectangular"],
+            },
+            {
+                "name": "bore",
+                "number": "1",
+                "location": "center",
+                "direction": None,
+                "color": ["black"],
+                "texture": ["rough"],
+                "shape": ["circular"],
+            },
+        ],
+        "defects": ["hole", "scratch"],
+    },
+    Provenance(source="hand"),
+).model_dump(mode="json")
 
 
 def striped(generator, defect=False):
@@ -54,6 +86,11 @@ def plates(tmp_path):
     return write_category(root, "plate_b", seed=2)
 
 
+@cache
+def bundled():
+    return load_backbone("bundled")
+
+
 @pytest.fixture(scope="session")
 def backbone():
-    return load_backbone("efficientnet_lite1")
+    return bundled()

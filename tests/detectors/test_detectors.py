@@ -12,17 +12,20 @@ from finegrain.detectors import DETECTORS, make_detector
 from finegrain.detectors.maps import to_pixels
 from finegrain.detectors.patchcore import greedy_coreset, locally_aware
 from finegrain.errors import CheckpointError, ConfigError
-from tests.conftest import striped
+from tests.conftest import PLATE, bundled, striped
 
 GRID = (4, 5)
+OPTIONS = {"finegrained": {"caption": PLATE, "training": {"epochs": 2}}}
 
 
-def random_tokens(count, seed, width=(6, 9)):
+def random_tokens(count, seed, width=(6, 9), joint=256):
     generator = torch.Generator().manual_seed(seed)
     patches = GRID[0] * GRID[1]
     memories = tuple(torch.randn(count, patches, w, generator=generator) for w in width)
-    joint = torch.nn.functional.normalize(memories[0], dim=-1)
-    return PatchTokens(joint.mean(1), joint, memories, GRID)
+    joint = torch.nn.functional.normalize(
+        torch.randn(count, patches, joint, generator=generator), dim=-1
+    )
+    return PatchTokens(joint[:, 0], joint, memories, GRID)
 
 
 class NoBackbone:
@@ -32,7 +35,8 @@ class NoBackbone:
 
 
 def fitted(name, shots=3, **options):
-    detector = make_detector(name, NoBackbone(), options)
+    backbone = bundled() if name in OPTIONS else NoBackbone()
+    detector = make_detector(name, backbone, OPTIONS.get(name, {}) | options)
     detector.fit_tokens(random_tokens(shots, seed=1))
     return detector
 
@@ -49,7 +53,7 @@ def images():
 @pytest.mark.parametrize("name", sorted(DETECTORS))
 def test_defects_stand_out_in_score_and_map(name, images, backbone):
     shots, good, bad = images
-    detector = make_detector(name, backbone).fit(shots)
+    detector = make_detector(name, backbone, OPTIONS.get(name)).fit(shots)
     prediction = detector.score(encode(backbone, good + [image for image, _ in bad]))
     assert prediction.image_scores[:3].max() < prediction.image_scores[3:].min()
     assert prediction.anomaly_maps.shape == (6, 400, 400)
@@ -74,7 +78,7 @@ def test_a_batch_scores_like_one_by_one(name, shots):
 @pytest.mark.parametrize("name", sorted(DETECTORS))
 def test_reloaded_scores_are_the_same_bits(name, images, backbone, tmp_path):
     shots, good, _ = images
-    detector = make_detector(name, backbone, seed=5).fit(shots)
+    detector = make_detector(name, backbone, OPTIONS.get(name), seed=5).fit(shots)
     shot = Shot(tmp_path / "000.png", "ab" * 32)
     save_detector(detector, tmp_path / "saved", dataset="d", category="c", shots=[shot])
     again = load_detector(tmp_path / "saved", backbone)
@@ -91,7 +95,7 @@ def test_a_fit_is_decided_by_its_seed(name):
 
 
 def test_unknown_methods_and_options_list_the_known():
-    with pytest.raises(ConfigError, match="no method 'patchcor'; known: chance, padim"):
+    with pytest.raises(ConfigError, match="no method 'patchcor'; known: chance, finegrained"):
         make_detector("patchcor", NoBackbone())
     with pytest.raises(ConfigError, match="no option k; known: nearest_patches, retrieved_shots"):
         make_detector("spade", NoBackbone(), {"k": 3})
@@ -204,7 +208,7 @@ def test_a_damaged_checkpoint_says_what_is_wrong(saved, backbone, spoil, message
 
 
 def test_a_checkpoint_for_other_weights_is_refused(saved):
-    with pytest.raises(CheckpointError, match=r"efficientnet_lite1 with weights .*got none with"):
+    with pytest.raises(CheckpointError, match=r"bundled with weights .*got none with"):
         load_detector(saved, NoBackbone())
 
 

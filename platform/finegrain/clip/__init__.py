@@ -43,10 +43,13 @@ OFFLINE: dict[str, Callable[[str], Backbone]] = {
 BACKBONES = (*sorted(OFFLINE), *MODELS)
 
 
-def check_backbone(name: str, weights: str | None) -> None:
+def check_backbone(name: str, weights: str | None, *, reads_text: bool = False) -> None:
     """ConfigError where `load_backbone` could not succeed, told without loading anything."""
     if name not in BACKBONES:
         raise ConfigError(f"no backbone {name!r}; known: {', '.join(BACKBONES)}")
+    if reads_text and name == EfficientNetLite1.name:
+        readers = ", ".join(other for other in BACKBONES if other != name)
+        raise ConfigError(f"backbone {name} reads no captions; those that do: {readers}")
     if name in MODELS and not weights:
         raise ConfigError(
             f"backbone {name} needs weights: a file in open_clip's format or one of its tags"

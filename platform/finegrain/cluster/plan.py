@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from finegrain.captions import Caption, CaptionStore
 from finegrain.clip import check_backbone
 from finegrain.data import DATASETS, load_category, prepare_dataset
 from finegrain.data.shots import Shot, file_sha256
@@ -38,6 +39,7 @@ class Benchmark(_Record):
     weights: str | None = None  # open_clip's tag, or a file's absolute path
     options: dict[str, dict[str, Any]] = {}  # method -> its options
     shot_list: ShotList | None = None  # None: drawn by seed
+    captions: dict[str, Caption] = {}  # category -> its caption, where a method needs it
 
 
 class Trial(_Record):
@@ -94,19 +96,21 @@ def resolve(
     methods: Sequence[str] | None = None,
     shots: Sequence[int] = (1, 2, 4),
     seeds: Sequence[int] = (0, 1, 2),
-    backbone: str = "efficientnet_lite1",
+    backbone: str = "bundled",
     weights: str | None = None,
     options: Sequence[str] = (),
     shot_list: Path | None = None,
+    captions: Path | None = None,
 ) -> Benchmark:
     """The benchmark with every name checked and its data in place; InputError says what is wrong.
 
     The factory is rendered `beside`/data/factory unless `data_root` says another place.
     """
-    check_backbone(backbone, weights)
     if weights and Path(weights).is_file():
         weights = str(Path(weights).resolve())
     methods = list(dict.fromkeys(methods or sorted(DETECTORS)))
+    worded = [method for method in methods if detector_class(method).needs_caption]
+    check_backbone(backbone, weights, reads_text=bool(worded))
     by_method = parse_options(options)
     for method in methods:
         detector_class(method).Config.from_options(by_method.get(method, {}))
@@ -123,6 +127,7 @@ def resolve(
     root = (data_root or beside / "data" / "factory").resolve()
     chosen = prepare_dataset(dataset, root, categories)
     listed = read_shot_list(shot_list, chosen, shots) if shot_list else None
+    store = CaptionStore(captions)
     return Benchmark(
         dataset=dataset,
         data_root=root,
@@ -134,6 +139,7 @@ def resolve(
         weights=weights,
         options=by_method,
         shot_list=listed,
+        captions={name: store.get(dataset, name) for name in chosen} if worded else {},
     )
 
 
@@ -152,7 +158,10 @@ def read_shot_list(path: Path, categories: Sequence[str], shots: Sequence[int]) 
 
 
 def parse_options(given: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """["METHOD.OPTION=VALUE", ...] -> {METHOD: {OPTION: value}}; a value is JSON or plain text."""
+    """["METHOD.OPTION=VALUE", ...] -> {METHOD: {OPTION: value}}; a value is JSON or plain text.
+
+    An option within an option is METHOD.OUTER.INNER.
+    """
     parsed: dict[str, dict[str, Any]] = {}
     for text in given:
         name, equals, value = text.partition("=")
@@ -161,10 +170,14 @@ def parse_options(given: Sequence[str]) -> dict[str, dict[str, Any]]:
             raise ConfigError(
                 f"expected METHOD.OPTION=VALUE, for example spade.nearest_patches=3; got {text!r}"
             )
+        *outer, inner = option.split(".")
+        place = parsed.setdefault(method, {})
+        for key in outer:
+            place = place.setdefault(key, {})
         try:
-            parsed.setdefault(method, {})[option] = json.loads(value)
+            place[inner] = json.loads(value)
         except json.JSONDecodeError:
-            parsed.setdefault(method, {})[option] = value
+            place[inner] = value
     return parsed
 
 
@@ -180,7 +193,7 @@ def plan(benchmark: Benchmark) -> list[Trial]:
             data_fingerprint=fingerprints[category],
             category=category,
             method=method,
-            options=benchmark.options.get(method, {}),
+            options=_options(benchmark, category, method),
             shots=shots,
             seed=seed,
             backbone=benchmark.backbone,
@@ -192,6 +205,14 @@ def plan(benchmark: Benchmark) -> list[Trial]:
             benchmark.categories, benchmark.methods, benchmark.shots, benchmark.seeds
         )
     ]
+
+
+def _options(benchmark: Benchmark, category: str, method: str) -> dict[str, Any]:
+    """The method's options, the category's caption among them if it needs one."""
+    options = benchmark.options.get(method, {})
+    if not detector_class(method).needs_caption:
+        return options
+    return {**options, "caption": benchmark.captions[category].model_dump(mode="json")}
 
 
 def read_result(path: Path, trial: Trial) -> TrialResult | None:

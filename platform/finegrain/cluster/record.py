@@ -88,7 +88,7 @@ class Recorder:
         params = trial.model_dump(
             include={"dataset", "category", "method", "shots", "seed", "backbone", "weights"}
         )
-        options = {f"{trial.method}.{name}": value for name, value in trial.options.items()}
+        options = _flat(trial.method, trial.options)
         shots = {f"shot_{i}_sha256": shot.sha256 for i, shot in enumerate(result.support)}
         error = {"error": result.error} if result.error else {}
         self._run.record(
@@ -112,12 +112,21 @@ class Recorder:
         written = ["benchmark.json", "results.csv", "table.md"]
         sheets = sorted(self._directory.glob("heatmaps_*.png"))
         self._run.finish(
-            params=self._benchmark.model_dump(mode="json"),
+            params=self._benchmark.model_dump(mode="json", exclude={"captions"}),
             metrics=_summary_metrics(trials, results),
             tags=environment("cpu"),
             artifacts=[self._directory / name for name in written] + sheets,
             failed=not complete,
         )
+
+
+def _flat(name: str, value: object) -> dict[str, object]:
+    """Nested options by their dotted names; a caption, too long for a parameter, by its hash."""
+    if name.endswith(".caption"):
+        return {f"{name}_sha256": hashlib.sha256(json.dumps(value).encode()).hexdigest()}
+    if not isinstance(value, Mapping):
+        return {name: value}
+    return {k: v for key, inner in value.items() for k, v in _flat(f"{name}.{key}", inner).items()}
 
 
 def _summary_metrics(

@@ -19,7 +19,7 @@ from finegrain.method.config import MethodConfig
 from finegrain.method.fit import OnEpoch, fit_prompts
 from finegrain.method.memory import VisualMemory
 from finegrain.method.regions import Regions, sliced
-from finegrain.method.scoring import UnitFeatures, harmonic_mean, image_scores, prompt_map
+from finegrain.method.scoring import UnitFeatures, class_scores, fused, prompt_map
 from finegrain.method.units import Unit, caption_units
 
 
@@ -45,8 +45,8 @@ class FineGrained(Detector):
         super().__init__(backbone, options, seed=seed)
         if not isinstance(backbone, FrozenClip):
             raise ConfigError(
-                f"{self.name} reads captions, and {backbone.name} has no text tower; "
-                "take a CLIP, for example --clip bundled"
+                f"{self.name} reads captions, and {backbone.name} does not; "
+                "take a CLIP, for example bundled"
             )
         if self.config.caption is None:
             raise ConfigError(f"{self.name} needs the caption of its category")
@@ -96,20 +96,13 @@ class FineGrained(Detector):
         return tuple((unit.name, unit.sentence) for unit in self._units)
 
     def score(self, tokens: PatchTokens) -> Prediction:
-        """M_v, M_p and their harmonic mean; S (Eq. 8)."""
-        scoring = self.config.scoring
+        """M_v and M_p, fused."""
         visual = self.memory.distances(tokens)
         prompt, matched = prompt_map(
-            tokens.patches, self.features, self._local, self.temperature, scoring
+            tokens.patches, self.features, self._local, self.temperature, self.config.scoring
         )
-        image = image_scores(tokens, self.features, self.temperature)
-        if scoring.fusion == "visual":
-            patches, scores = visual, visual.amax(1)
-        elif scoring.fusion == "prompt":
-            patches, scores = prompt, image
-        else:
-            patches = harmonic_mean(prompt, visual)
-            scores = harmonic_mean(image, visual.amax(1))
+        image = class_scores(tokens, self.features, self.temperature)
+        patches, scores = fused(visual, prompt, image, self.config.scoring.fusion)
         maps = to_pixels(patches, tokens.grid)
         return Prediction(
             scores.cpu().numpy(), maps.cpu().numpy(), matched.to(torch.int16).cpu().numpy()

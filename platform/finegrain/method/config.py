@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1, le=1000)]
+Fusion = Literal["weighted", "harmonic", "visual", "prompt"]
 STRICT = ConfigDict(extra="forbid")
 
 
@@ -69,7 +70,7 @@ class ScoringConfig:
     temperature: Positive | None = None  # None: the backbone's own logit scale
     token_wise: bool = True  # off: the mean over units instead of the matched one
     reweighting: bool = True  # Eq. 6, 7
-    fusion: Literal["harmonic", "visual", "prompt"] = "harmonic"
+    fusion: Fusion = "weighted"  # the paper's is "harmonic"
 
 
 @dataclass(frozen=True)

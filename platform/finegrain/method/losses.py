@@ -58,14 +58,14 @@ def clip_loss(tokens: Tensor, normal: Tensor, abnormal: Tensor, temperature: flo
 
 def triplet_loss(tokens: Tensor, normal: Tensor, abnormal: Tensor, margin: float) -> Tensor:
     """max(0, ‖z−n̄‖ − ‖z−ā‖ + m), mean over the tokens (...,D)."""
-    near, far = (tokens - normal).norm(dim=-1), (tokens - abnormal).norm(dim=-1)
+    near, far = ((tokens - other).square().sum(-1).sqrt() for other in (normal, abnormal))
     return (near - far + margin).clamp(min=0).mean()
 
 
 def regularization_loss(image: Tensor, parts: Tensor, ground: Tensor, eta: float) -> Tensor:
     """Eq. 3, ‖(p_img − η·Σ p_i) − p_bg‖ of unit-norm (D,), (C,D), (D,)."""
     image, parts, ground = (F.normalize(x, dim=-1) for x in (image, parts, ground))
-    return (image - eta * parts.sum(0) - ground).norm()
+    return (image - eta * parts.sum(0) - ground).square().sum().sqrt()
 
 
 def _regularization(prompts: PromptFeatures, units: Sequence[Unit], eta: float) -> Tensor:

@@ -92,22 +92,23 @@ class PromptBank(nn.Module):
         self.register_buffer("base", clip.embed_tokens(rows.ids()).detach(), persistent=False)
         for name, values in (("ends", rows.ends), ("unit", rows.unit), ("kind", rows.kind)):
             self.register_buffer(name, torch.tensor(values, device=clip.device), persistent=False)
-        slots = torch.tensor(rows.slots, device=clip.device).view(-1, 3)  # row, column, gate
+        slots = torch.tensor(rows.slots, device=clip.device).view(-1, 2)  # row, column
         self.register_buffer("slots", slots, persistent=False)
         generator = torch.Generator().manual_seed(seed)
         width = self.base.shape[-1]
         self.context = _learnable(len(units), config.context, width, generator, clip.device)
         self.placeholders = _learnable(len(slots), 1, width, generator, clip.device)
-        self.gates = nn.Parameter(torch.zeros(rows.gates, device=clip.device))
+        self.gates = nn.Parameter(torch.zeros(len(slots), device=clip.device))
 
     def forward(self) -> PromptFeatures:
         """All prompts through the frozen text tower."""
         count = self.context.shape[1]
         rows = torch.arange(len(self.base), device=self.base.device)[:, None].expand(-1, count)
         columns = torch.arange(1, count + 1, device=self.base.device).expand(len(rows), -1)
-        embeddings = self.base.index_put((rows, columns), self.context[self.unit])
-        row, column, gate = self.slots.unbind(1)
-        gated = torch.sigmoid(self.gates[gate])[:, None] * self.placeholders[:, 0]
+        context = self.context.index_select(0, self.unit)  # unlike [], adds gradients in order
+        embeddings = self.base.index_put((rows, columns), context)
+        row, column = self.slots.unbind(1)
+        gated = torch.sigmoid(self.gates)[:, None] * self.placeholders[:, 0]
         embeddings = embeddings.index_put((row, column), gated)
         order = self.ends.argsort()
         features = torch.cat(
@@ -139,8 +140,7 @@ class _Rows:
         self.ends: list[int] = []
         self.unit: list[int] = []
         self.kind: list[int] = []
-        self.slots: list[tuple[int, int, int]] = []
-        self.gates = 0
+        self.slots: list[tuple[int, int]] = []
 
     def pieces(self, text: str) -> list[Piece]:
         """The tokens of a text, without start and end."""
@@ -165,8 +165,7 @@ class _Rows:
         before = [self.start] + [self.end] * self.context  # any token: context takes its place
         for column, piece in enumerate(pieces, len(before)):
             if piece is PLACEHOLDER:
-                self.slots.append((row, column, self.gates))
-                self.gates += 1
+                self.slots.append((row, column))
         self.tokens.append([*before, *(p or self.end for p in pieces), self.end])
         self.ends.append(len(self.tokens[-1]) - 1)
         self.unit.append(unit)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from finegrain.clip import PatchTokens
-from finegrain.method.config import ScoringConfig
+from finegrain.method.config import Fusion, ScoringConfig
 
 SMALLEST = 1e-6
 
@@ -62,10 +62,27 @@ def harmonic_mean(a: Tensor, b: Tensor) -> Tensor:
     return 1 / (1 / a.clamp(min=SMALLEST) + 1 / b.clamp(min=SMALLEST))
 
 
-def image_scores(tokens: PatchTokens, units: UnitFeatures, temperature: float) -> Tensor:
+def class_scores(tokens: PatchTokens, units: UnitFeatures, temperature: float) -> Tensor:
     """S_c (B,): the abnormal share of the image-level pair at the class token."""
     image = abnormal_share(tokens.image, units.normal[:1], units.abnormal[:1], temperature)
     return image[:, 0]
+
+
+def fused(visual: Tensor, prompt: Tensor, image: Tensor, fusion: Fusion) -> tuple[Tensor, Tensor]:
+    """The final patch scores (B,N) and image scores (B,).
+
+    "harmonic" is the paper's: H(M_p', M_v) and S = H(S_c, max M_v) (Eq. 8). The default,
+    "weighted", departs from it: M_v·(1 + M_p') and its maximum. The harmonic mean follows whichever
+    map is smaller, and M_v is a distance, not a probability like M_p.
+    """
+    if fusion == "visual":
+        return visual, visual.amax(1)
+    if fusion == "prompt":
+        return prompt, image
+    if fusion == "harmonic":
+        return harmonic_mean(prompt, visual), harmonic_mean(image, visual.amax(1))
+    weighted = visual * (1 + prompt)
+    return weighted, weighted.amax(1)
 
 
 def unit_features(normal: Tensor, abnormal: Tensor, queries: Tensor) -> UnitFeatures:
