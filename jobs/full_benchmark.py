@@ -27,7 +27,8 @@ def main() -> int:
     add("--dataset", help=f"{', '.join(DATASETS)} [factory]")
     add("--data-root", type=Path, help="folder of the categories [data/DATASET beside the output]")
     add("--categories", nargs="+", help="[all]")
-    add("--methods", nargs="+", help=f"{', '.join(sorted(DETECTORS))} [all]")
+    add("--methods", nargs="+", metavar="NAME[:VARIANT]",
+        help=f"{', '.join(sorted(DETECTORS))} [all]; a variant has options of its own")  # fmt: skip
     add("--shots", nargs="+", type=int, help="[1 2 4]")
     add("--shot-list", type=Path, metavar="JSON",
         help="{category: {K: [places in sorted train/good]}} [drawn by seed]")  # fmt: skip

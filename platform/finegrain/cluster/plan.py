@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from importlib.metadata import version
 from itertools import product
@@ -61,7 +62,8 @@ class Trial(_Record):
     @property
     def name(self) -> str:
         """What it is called in folders and messages."""
-        return f"{self.category}_{self.method}_{self.shots}shot_seed{self.seed}"
+        method = self.method.replace(":", "-")
+        return f"{self.category}_{method}_{self.shots}shot_seed{self.seed}"
 
     def config_hash(self) -> str:
         """SHA-256 of all that decides the result; not of where data and weights lie."""
@@ -114,6 +116,10 @@ def resolve(
     by_method = parse_options(options)
     for method in methods:
         detector_class(method).Config.from_options(by_method.get(method, {}))
+    if odd := [m for m in methods if not re.fullmatch(r"\w+(:[\w+-]+)?", m)]:
+        raise ConfigError(
+            f"a method is NAME or NAME:VARIANT, of letters, digits, _, + and -; got {odd}"
+        )
     if unused := sorted(set(by_method) - set(methods)):
         raise ConfigError(
             f"options are given for {', '.join(unused)}, which is not among --methods"
@@ -160,7 +166,8 @@ def read_shot_list(path: Path, categories: Sequence[str], shots: Sequence[int]) 
 def parse_options(given: Sequence[str]) -> dict[str, dict[str, Any]]:
     """["METHOD.OPTION=VALUE", ...] -> {METHOD: {OPTION: value}}; a value is JSON or plain text.
 
-    An option within an option is METHOD.OUTER.INNER.
+    An option within an option is METHOD.OUTER.INNER. METHOD may be NAME:VARIANT, the same detector
+    with options of its own.
     """
     parsed: dict[str, dict[str, Any]] = {}
     for text in given:

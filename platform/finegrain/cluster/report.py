@@ -20,7 +20,7 @@ COLUMNS = ("dataset", "category", "method", "shots", "seed", "status", *Scores.n
 
 def result_line(result: TrialResult) -> str:
     """A finished trial in one line of a terminal."""
-    name = f"{result.trial.category:16} {result.trial.method:12} {result.trial.shots}-shot "
+    name = f"{result.trial.category:16} {result.trial.method:22} {result.trial.shots}-shot "
     if result.status == "failed":
         return f"{name} seed {result.trial.seed}  FAILED: {result.error}"
     image, pixel = (
@@ -92,7 +92,9 @@ def write_report(
     for method in benchmark.methods:
         if strips := _strips(benchmark, method, trials, results):
             title = f"{method}, {benchmark.dataset}, {max(benchmark.shots)} shots"
-            write_bytes(directory / f"heatmaps_{method}.png", png(sheet(strips, title)))
+            write_bytes(
+                directory / f"heatmaps_{method.replace(':', '-')}.png", png(sheet(strips, title))
+            )
     return text
 
 

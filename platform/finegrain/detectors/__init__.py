@@ -30,12 +30,16 @@ ON_REQUEST: dict[str, type[Detector]] = {Chance.name: Chance}  # not among "all 
 def make_detector(
     name: str, backbone: Backbone, options: Mapping[str, Any] | None = None, *, seed: int = 111
 ) -> Detector:
-    """The unfitted detector of that name; ConfigError lists the known ones."""
+    """The unfitted detector of that name, or of NAME:VARIANT; ConfigError lists the known ones."""
     return detector_class(name)(backbone, options, seed=seed)
 
 
 def detector_class(name: str) -> type[Detector]:
-    """The class of that name; ConfigError lists the known ones."""
+    """The class of that name; ConfigError lists the known ones.
+
+    NAME:VARIANT is the same class: a variant is a label for other options.
+    """
+    name = name.partition(":")[0]
     known = DETECTORS | ON_REQUEST
     if name not in known:
         raise ConfigError(f"no method {name!r}; known: {', '.join(sorted(known))}")

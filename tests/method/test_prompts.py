@@ -1,0 +1,80 @@
+"""The prompt bank against prompts encoded one by one."""
+
+import pytest
+import torch
+
+from finegrain.captions import Caption, find_caption
+from finegrain.clip.frozen_clip import end_positions
+from finegrain.method.config import PromptConfig
+from finegrain.method.prompts import HANDCRAFTED, LEARNABLE, NORMAL, PromptBank
+from finegrain.method.units import caption_units
+from tests.conftest import PLATE
+
+UNITS = caption_units(Caption.model_validate(PLATE))
+
+
+@pytest.fixture(scope="module")
+def bank(backbone):
+    return PromptBank(backbone, UNITS, PromptConfig(), seed=3)
+
+
+def one_by_one(clip, text, context):
+    """Start, context, sentence, end: written out for a single sentence."""
+    ids = clip.tokenize([text])
+    end = int(end_positions(ids))
+    words = clip.embed_tokens(ids)[0]
+    embeddings = torch.cat([words[:1], context, words[1 : end + 1]])[None]
+    return clip.encode_prompts(embeddings, torch.tensor([embeddings.shape[1] - 1]))[0]
+
+
+def test_prompts_are_counted_per_unit(bank):
+    features = bank()
+    for index, unit in enumerate(UNITS):
+        attributes = {value.attribute for value in unit.values}
+        assert len(features.of(index, NORMAL)) == 1
+        assert len(features.of(index, HANDCRAFTED)) == len(unit.defects) + len(attributes)
+        assert len(features.of(index, LEARNABLE)) == 4
+    torch.testing.assert_close(features.features.norm(dim=-1), torch.ones(len(features.unit)))
+
+
+def test_handcrafted_prompts_are_the_sentences_behind_their_context(bank, backbone):
+    features = bank()
+    for index, unit in enumerate(UNITS):
+        normal = one_by_one(backbone, unit.sentence, bank.context[index])
+        torch.testing.assert_close(features.of(index, NORMAL)[0], normal, atol=1e-5, rtol=0)
+        flawed = one_by_one(backbone, f"{unit.sentence} with hole", bank.context[index])
+        torch.testing.assert_close(features.of(index, HANDCRAFTED)[0], flawed, atol=1e-5, rtol=0)
+
+
+def test_learnable_prompts_have_gated_placeholders_for_values(bank, backbone):
+    """The background "white background": its colour gives way to one gated vector."""
+    index = len(UNITS) - 1
+    words = backbone.embed_tokens(backbone.tokenize(["white background"]))[0]
+    rows = (bank.unit[bank.slots[:, 0]] == index).nonzero().ravel()
+    assert len(rows) == 4  # one value, four ALPs
+    slot = int(rows[0])
+    open_word = torch.sigmoid(bank.gates[slot]) * bank.placeholders[slot]
+    parts = [words[:1], bank.context[index], open_word, words[2:4]]
+    expected = backbone.encode_prompts(torch.cat(parts)[None], torch.tensor([7]))[0]
+    torch.testing.assert_close(bank().of(index, LEARNABLE)[0], expected, atol=1e-5, rtol=0)
+
+
+def test_gradient_reaches_all_that_learns_and_nothing_else(bank, backbone):
+    loss = (bank().features * torch.linspace(-1, 1, 256)).sum()
+    loss.backward()
+    for name, parameter in bank.named_parameters():
+        per_row = parameter.grad.flatten(1) if parameter.ndim > 1 else parameter.grad[:, None]
+        assert (per_row.abs().sum(1) > 0).all(), name
+    assert {name for name, _ in bank.named_parameters()} == {"context", "placeholders", "gates"}
+    assert not bank.base.requires_grad
+    assert all(p.grad is None for p in backbone._model.parameters())
+
+
+def test_a_defect_behind_a_long_sentence_is_not_cut_off(backbone):
+    units = caption_units(find_caption("factory", "pcb"))
+    long = units[0].model_copy() if hasattr(units[0], "model_copy") else units[0]
+    bank = PromptBank(backbone, [long], PromptConfig(context=16), seed=0)
+    features = bank().of(0, HANDCRAFTED)[: len(long.defects)]
+    assert int(bank.ends.max()) == 76
+    distinct = features @ features.T - torch.eye(len(features))
+    assert distinct.max() < 0.9999

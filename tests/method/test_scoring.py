@@ -1,0 +1,87 @@
+"""PAD, VAD and their fusion against the equations written slowly."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from finegrain.clip import PatchTokens
+from finegrain.method.config import ScoringConfig
+from finegrain.method.memory import VisualMemory
+from finegrain.method.scoring import UnitFeatures, class_scores, fused, harmonic_mean, prompt_map
+
+GENERATOR = torch.Generator().manual_seed(4)
+
+
+def unit_norm(*shape):
+    return F.normalize(torch.randn(*shape, generator=GENERATOR), dim=-1)
+
+
+def sigmoid(x):
+    return 1 / (1 + math.exp(-x))
+
+
+@pytest.mark.parametrize("reweighting", [True, False])
+@pytest.mark.parametrize("token_wise", [True, False])
+def test_prompt_map_is_equations_4_to_7(token_wise, reweighting):
+    units = UnitFeatures(unit_norm(4, 8), unit_norm(4, 8), unit_norm(4, 8))
+    patches, local, temperature = unit_norm(2, 5, 8), torch.tensor([1, 3]), 3.0
+    config = ScoringConfig(token_wise=token_wise, reweighting=reweighting)
+    scores, matched = prompt_map(patches, units, local, temperature, config)
+    for b in range(2):
+        for i in range(5):
+            z = patches[b, i]
+            share = [sigmoid(temperature * float(z @ (units.abnormal[u] - units.normal[u])))
+                     for u in range(4)]  # fmt: skip
+            best = max((1, 3), key=lambda u: float(z @ units.queries[u]))
+            score = share[best] if token_wise else (share[1] + share[3]) / 2
+            if reweighting:
+                score = min(score * (1 + share[0]), 1)
+            assert int(matched[b, i]) == best
+            assert float(scores[b, i]) == pytest.approx(score, rel=1e-4)
+
+
+def test_class_score_is_the_image_pair_at_the_class_token():
+    units = UnitFeatures(unit_norm(2, 8), unit_norm(2, 8), unit_norm(2, 8))
+    image, patches = unit_norm(3, 8), unit_norm(3, 4, 8)
+    scores = class_scores(PatchTokens(image, patches, (patches,), (2, 2)), units, 5.0)
+    expected = [sigmoid(5 * float(z @ (units.abnormal[0] - units.normal[0]))) for z in image]
+    np.testing.assert_allclose(scores, expected, rtol=1e-4)
+
+
+def test_visual_memory_is_equation_1():
+    shots = PatchTokens(unit_norm(2, 8), unit_norm(2, 4, 8),
+                        (torch.randn(2, 4, 3), torch.randn(2, 4, 6)), (2, 2))  # fmt: skip
+    tokens = PatchTokens(unit_norm(1, 8), unit_norm(1, 4, 8),
+                         (torch.randn(1, 4, 3), torch.randn(1, 4, 6)), (2, 2))  # fmt: skip
+    found = VisualMemory.of(shots).distances(tokens)[0]
+    for i in range(4):
+        levels = []
+        for level, memory in zip(tokens.memories, shots.memories, strict=True):
+            cosines = [
+                float(F.cosine_similarity(level[0, i], m, dim=0)) for m in memory.flatten(0, 1)
+            ]
+            levels.append(0.5 * min(1 - c for c in cosines))
+        assert float(found[i]) == pytest.approx(sum(levels) / 2, abs=1e-6)
+    assert VisualMemory.of(shots).distances(shots).abs().max() < 1e-6
+
+
+def test_harmonic_mean_of_zeros_is_zero():
+    a, b = torch.tensor([0.0, 0.0, 0.5, 1.0]), torch.tensor([0.0, 0.7, 0.25, 1.0])
+    expected = [0, 0, 1 / (2 + 4), 0.5]
+    np.testing.assert_allclose(harmonic_mean(a, b), expected, atol=1e-5)
+
+
+def test_fusions():
+    visual, prompt = torch.tensor([[0.1, 0.2]]), torch.tensor([[0.5, 0.25]])
+    image = torch.tensor([0.4])
+    patches, scores = fused(visual, prompt, image, "weighted")
+    np.testing.assert_allclose(patches, [[0.15, 0.25]], rtol=1e-5)
+    np.testing.assert_allclose(scores, [0.25], rtol=1e-5)
+    patches, scores = fused(visual, prompt, image, "harmonic")
+    np.testing.assert_allclose(patches, [[1 / 12, 1 / 9]], rtol=1e-4)
+    np.testing.assert_allclose(scores, [1 / (2.5 + 5)], rtol=1e-4)
+    assert fused(visual, prompt, image, "visual")[1].tolist() == pytest.approx([0.2])
+    assert fused(visual, prompt, image, "prompt")[1].tolist() == pytest.approx([0.4])
