@@ -90,8 +90,8 @@ def test_slices_go_back_where_they_came_from(backbone):
     torch.testing.assert_close(square[1, :15], square[0, 45:], atol=1e-4, rtol=0)
 
 
-def test_fine_weights_are_averaged_to_the_token_grid(backbone):
-    units, normal, shots, truth = a_category(2)
+def test_fine_weights_are_averaged_to_the_token_grid():
+    units, normal, shots, _ = a_category(2)
     fine_patches = shots.patches.repeat_interleave(16, 0)  # every slice looks like its shot
     fine = PatchTokens(fine_patches[:, 0], fine_patches, (fine_patches,), GRID)
     found = find_regions(units, normal, shots, fine, RegionConfig())
