@@ -143,9 +143,12 @@ class _Rows:
         self.slots: list[tuple[int, int]] = []
 
     def pieces(self, text: str) -> list[Piece]:
-        """The tokens of a text, without start and end."""
-        ids = self.clip.tokenize([text])
-        return ids[0, 1 : int(end_positions(ids))].tolist()
+        """The tokens of a text, without start and end; word by word, for a text may be too long."""
+        if not text.strip():
+            return []
+        words = self.clip.tokenize(text.split())
+        ends = end_positions(words).tolist()
+        return [p for word, end in zip(words.tolist(), ends, strict=True) for p in word[1:end]]
 
     def open_pieces(self, unit: Unit) -> list[Piece]:
         """The unit's sentence with placeholders for its values; one behind it if it has none."""
