@@ -13,7 +13,9 @@ from finegrain.errors import ConfigError
 
 @pytest.fixture
 def benchmark(plates):
-    return resolve(beside=plates, dataset="folder", data_root=plates, shots=[1], seeds=[0])
+    return resolve(
+        beside=plates, dataset="folder", data_root=plates, methods=["padim"], shots=[1], seeds=[0]
+    )
 
 
 @pytest.fixture

@@ -8,7 +8,13 @@ from finegrain.files import write_text
 
 
 def benchmark(plates, **changes):
-    given = {"dataset": "folder", "data_root": plates, "shots": [1, 2], "seeds": [0, 1, 2]}
+    given = {
+        "dataset": "folder",
+        "data_root": plates,
+        "methods": ["padim", "spade"],
+        "shots": [1, 2],
+        "seeds": [0, 1, 2],
+    }
     return resolve(beside=plates, **(given | changes))
 
 
@@ -38,7 +44,7 @@ def test_what_decides_a_result_is_in_its_hash(plates):
         (
             {"methods": ["patchcor"]},
             ConfigError,
-            "no method 'patchcor'; known: chance, padim",
+            "no method 'patchcor'; known: chance, finegrained, padim",
         ),
         ({"backbone": "vgg"}, ConfigError, "no backbone 'vgg'; known: .*efficientnet_lite1"),
         ({"backbone": "ViT-B-32"}, ConfigError, "ViT-B-32 needs weights: a file"),
@@ -48,6 +54,7 @@ def test_what_decides_a_result_is_in_its_hash(plates):
         ({"options": ["k=2"]}, ConfigError, "expected METHOD.OPTION=VALUE"),
         ({"options": ["padim.epsilon=0"]}, ConfigError, "epsilon must be positive"),
         ({"methods": ["spade"], "options": ["padim.epsilon=1"]}, ConfigError, "not among"),
+        ({"methods": ["finegrained"]}, ConfigError, "no caption for folder/plate_a; .*--captions"),
         ({"data_root": None}, ConfigError, "dataset folder needs --data-root"),
     ],
 )

@@ -64,7 +64,10 @@ def test_regions_are_found_where_they_are(parts, background, off):
     units, normal, shots, truth = a_category(parts, background=background)
     config = RegionConfig(**({off: False} if off else {}))
     found = find_regions(units, normal, shots, None, config)
-    if off != "semantic_centers":  # plain centres may fall twice into one region
+    # Plain centres may fall twice into one region, and among the tokens themselves the centre of
+    # the foreground lies on one component: the others are no nearer to it than to the background.
+    lost = off == "semantic_centers" or (off == "semantic_dimension" and background and parts > 1)
+    if not lost:
         assert torch.equal(found.labels, truth)
     image, foreground, *rest = found.weights
     assert (image == 2.5).all()

@@ -80,7 +80,12 @@ def _own(unit: Unit, index: int, parts: Sequence[int], labels: Tensor) -> Tensor
 def _labels(
     tokens: Tensor, normal: Tensor, parts: Sequence[int], ground: int | None, config: RegionConfig
 ) -> Tensor:  # (M,D) -> (M,)
-    """Every token's component, or BACKGROUND."""
+    """Every token's component, or BACKGROUND.
+
+    Departure: the first stage sees a token as how much more it resembles its best component than
+    the background. In the full reference dimension a token of one component is no nearer to the
+    centre of the foreground, which lies on another, than to that of the background.
+    """
     if not parts:
         return torch.zeros(len(tokens), dtype=torch.long, device=tokens.device)
     references = [*parts, *([] if ground is None else [ground])]
@@ -91,9 +96,10 @@ def _labels(
     if not config.two_stages:
         found = _cluster(described, similar, config.part_neighbours, config)
         return found.where(found < len(parts), BACKGROUND)
-    to_ground = similar[:, -1:]
-    halves = torch.cat([-to_ground, to_ground], 1)  # how much foreground, how much background
-    foreground = _cluster(described, halves, config.ground_neighbours, config) == 0
+    lead = similar[:, :-1].amax(1, keepdim=True) - similar[:, -1:]
+    halves = torch.cat([lead, -lead], 1)  # how much foreground, how much background
+    seen = lead if config.semantic_dimension else tokens
+    foreground = _cluster(seen, halves, config.ground_neighbours, config) == 0
     labels = torch.full((len(tokens),), BACKGROUND, device=tokens.device)
     labels[foreground] = _cluster(
         described[foreground], similar[foreground, :-1], config.part_neighbours, config
