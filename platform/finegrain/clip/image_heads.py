@@ -24,6 +24,7 @@ class HeadConfig:
     heads: int = 8
     cells: int = 5  # a side, of the map for the class token
     cell_width: int = 48
+    join: int = 384  # of the layer that joins queries and map
 
 
 class PatchProjection(nn.Module):
@@ -82,7 +83,9 @@ class ClassPooling(nn.Module):
         self.key_value = nn.Linear(embed_dim, 2 * embed_dim)
         self.cell = nn.Linear(embed_dim, config.cell_width)
         width = config.queries * embed_dim + config.cells**2 * config.cell_width
-        self.join = nn.Sequential(nn.Linear(width, 384), nn.GELU(), nn.Linear(384, embed_dim))
+        self.join = nn.Sequential(
+            nn.Linear(width, config.join), nn.GELU(), nn.Linear(config.join, embed_dim)
+        )
 
     def forward(self, patches: Tensor) -> Tensor:  # (B,N,D) -> (B,D), not normalised
         """One vector an image, from its projected patches."""

@@ -113,6 +113,27 @@ def quiz(name: str, rng: np.random.Generator) -> list[Statement]:
     return statements
 
 
+def misplaced(facts: Facts, count: int, rng: np.random.Generator) -> list[Statement] | None:
+    """A sentence that tells all of one part, and the same with `count` wrong places.
+
+    The places of the scene's other parts come first: they are the hard ones. None where no part
+    is at one of the nine places, or the scene shows a single kind of part.
+    """
+    placed = [part for part in facts.parts if part.location in CELLS]
+    if not placed or len(facts.parts) < 2:
+        return None
+    part = placed[int(rng.integers(len(placed)))]
+    taken = [p.location for p in facts.parts if p.location in CELLS and p.location != part.location]
+    free = [CELLS[i] for i in rng.permutation(len(CELLS)) if CELLS[i] != part.location]
+    wrong = list(dict.fromkeys([*taken, *free]))[:count]
+    told, seed = {"color", "texture", "shape", "number", "location"}, int(rng.integers(2**31))
+    said = [part, *(replace(part, location=place) for place in wrong)]
+    return [
+        Statement(_component_text(p, told, np.random.default_rng(seed)), (_claim(p, told),))
+        for p in said
+    ]
+
+
 def swapped(statement: Statement, facts: Facts, seed: int) -> Statement | None:
     """The scene caption of that seed with one value changed to another; None if none is told.
 

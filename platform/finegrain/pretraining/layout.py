@@ -6,7 +6,7 @@ SIDE = 240  # pixels
 Circle = tuple[float, float, float]  # row, column, radius in pixels
 
 _THIRDS = {"top": 0.19, "bottom": 0.81, "left": 0.19, "right": 0.81}
-_SINGLE_RADIUS = {"center": (26, 78)}
+_SINGLE_RADIUS = {"center": (30, 78)}
 
 
 def place(location: str, number: str, rng: np.random.Generator) -> list[Circle]:
@@ -15,16 +15,16 @@ def place(location: str, number: str, rng: np.random.Generator) -> list[Circle]:
     if location == "scattered":
         return _scattered(count, rng)
     if location == "corners":
-        radius = float(rng.uniform(17, 32))
+        radius = float(rng.uniform(24, 34))
         inset = rng.uniform(0.14, 0.2)
         spots = [(inset, inset), (inset, 1 - inset), (1 - inset, inset), (1 - inset, 1 - inset)]
         return [_jittered(y, x, radius, 5, rng) for y, x in spots]
     if location == "both sides":
-        radius = float(rng.uniform(20, 40))
+        radius = float(rng.uniform(25, 42))
         inset, height = rng.uniform(0.17, 0.22), rng.uniform(0.35, 0.65)
         return [_jittered(height, x, radius, 6, rng) for x in (inset, 1 - inset)]
     if count == 1:
-        low, high = _SINGLE_RADIUS.get(location, (18, 42))
+        low, high = _SINGLE_RADIUS.get(location, (25, 44))
         radius = float(rng.uniform(low, high))
         y, x = cell_center(location)
         return [_jittered(y, x, radius, 10, rng)]
@@ -55,10 +55,10 @@ def places_for(number: str) -> tuple[str, ...]:
 def _row(location: str, count: int, rng: np.random.Generator) -> list[Circle]:
     """A line of instances along the named side, or a line or ring about the named cell."""
     y, x = cell_center(location)
-    spacing = float(rng.uniform(38, 48 if count > 3 else 58)) / SIDE
+    spacing = float(rng.uniform(*((43, 48) if count > 3 else (50, 64)))) / SIDE
     if location in ("top left", "top right", "bottom left", "bottom right"):
-        spacing = float(rng.uniform(36, 44)) / SIDE
-    radius = spacing * SIDE * float(rng.uniform(0.38, 0.46))
+        spacing = float(rng.uniform(44, 50)) / SIDE
+    radius = spacing * SIDE * float(rng.uniform(0.43, 0.48))
     offsets = (np.arange(count) - (count - 1) / 2) * spacing
     if location == "center" and count > 2:
         turns = np.arange(count) * (2 * np.pi / count) + rng.uniform(0, 2 * np.pi)
@@ -75,7 +75,7 @@ def _row(location: str, count: int, rng: np.random.Generator) -> list[Circle]:
 
 def _scattered(count: int, rng: np.random.Generator) -> list[Circle]:
     """Instances over the whole image, each the best of a few tries to keep its distance."""
-    radius = float(rng.uniform(17, 30 if count < 6 else 22))
+    radius = float(rng.uniform(*((23, 32) if count < 6 else (20, 24))))
     margin = radius / SIDE + 0.01
     spots: list[Circle] = []
     for _ in range(count):

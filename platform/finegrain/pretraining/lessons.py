@@ -16,6 +16,7 @@ from finegrain.pretraining.captions import (
     SWAPS,
     background_caption,
     component_caption,
+    misplaced,
     quiz,
     scene_caption,
     swapped,
@@ -31,6 +32,7 @@ GENERIC_PAIRS = 8
 CAPTIONED = 4  # one scene in so many gets captions; all of them get quizzes, which cost less
 REGION_QUIZZES = ("color", "shape", "texture", "background", "material")
 SCENE_QUIZZES = ("location", "number")
+MISPLACED = 2  # wrong places for one part of every scene of several kinds
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class Lesson:
     region_truth: Tensor  # (R,S_region) bool
     scene_text: Tensor
     scene_truth: Tensor  # (B,S_scene) bool
+    placed_scene: Tensor  # (L,) scenes of several kinds of part,
+    placed_text: Tensor  # (L,1+MISPLACED) one of their parts at its place, then at wrong ones
     generic_text: Tensor  # (2·GENERIC_PAIRS,) normal ones first
     kind_text: Tensor  # (K,)
     token_scene: Tensor  # (M,) sampled tokens: their scene,
@@ -115,6 +119,7 @@ def make_lesson(batch: EncodedScenes, seed: int) -> Lesson:
     pair_token, pair_text = _own_pairs(
         batch, captioned, token_scene, token_index, token_kinds, texts, rng
     )
+    placed_scene, placed_text = _placed(batch.facts, texts, rng)
     asked = {name: quiz(name, rng) for name in (*REGION_QUIZZES, *SCENE_QUIZZES)}
     return Lesson(
         region_quizzes=tuple(
@@ -132,6 +137,8 @@ def make_lesson(batch: EncodedScenes, seed: int) -> Lesson:
         region_truth=_region_truth(batch.facts, regions, said),
         scene_text=_rows(texts, summaries),
         scene_truth=_scene_truth(batch.facts, summaries),
+        placed_scene=placed_scene,
+        placed_text=placed_text,
         generic_text=texts.add_all([p[0] for p in pairs] + [p[1] for p in pairs]),
         kind_text=texts.add_all([kind_sentence(kind, rng) for kind in KINDS]),
         token_scene=token_scene,
@@ -214,6 +221,19 @@ def _summaries(facts: tuple[Facts, ...], rng: np.random.Generator) -> list[State
     told = [scene_caption(f, np.random.default_rng(s)) for f, s in zip(facts, seeds, strict=True)]
     wrong = [swapped(t, f, s) for t, f, s in zip(told, facts, seeds, strict=True)]
     return told + [statement for statement in wrong if statement is not None]
+
+
+def _placed(
+    facts: tuple[Facts, ...], texts: _Texts, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    scenes, rows = [], []
+    for b, scene in enumerate(facts):
+        said = misplaced(scene, MISPLACED, rng)
+        if said is None or any(wrong.of_scene(scene) for wrong in said[1:]):
+            continue
+        scenes.append(b)
+        rows.append([texts.add(statement.text) for statement in said])
+    return _indices(scenes), _indices(rows).view(-1, 1 + MISPLACED)
 
 
 def _sampled_tokens(

@@ -150,7 +150,7 @@ def _relief(
     relief: npt.NDArray[np.floating] = 1 + part_texture(part.texture, u, v, radius, rng)
     if part.color == "silver":
         sheen = np.sin((u * np.cos(style.light) + v * np.sin(style.light)) * 3.2 + style.light)
-        relief = relief + np.float32(0.2) * sheen
+        relief = relief + np.float32(0.26) * sheen
     if part.shape == "spherical":
         height = np.sqrt(np.clip(1 - (u**2 + v**2), 0, 1))
         away = np.hypot(u + 0.35, v + 0.35)

@@ -22,6 +22,7 @@ WEIGHTS = {
     "scene": 1.0,
     "quiz": 1.0,  # every value of a visible attribute, against regions
     "place": 1.0,  # every place and every number, against images
+    "bound": 1.0,  # one part of several, at its place and at wrong ones
     "token": 1.0,  # generic sound against faulty sentences
     "kind": 0.5,  # which defect, or none
     "own": 0.5,  # the part's caption against the same with a defect
@@ -53,6 +54,7 @@ class Pretraining(nn.Module):
             "scene": contrast(scale * image @ text[lesson.scene_text].T, lesson.scene_truth),
             "quiz": _mean_contrast(scale * regions, text, lesson.region_quizzes),
             "place": _mean_contrast(scale * image, text, lesson.scene_quizzes),
+            "bound": self._bound(scale * image, text, lesson),
             "token": condition(
                 scale * tokens @ (abnormal - normal).T, lesson.token_faulty[:, None]
             ),
@@ -82,6 +84,13 @@ class Pretraining(nn.Module):
         losses = logits.logsumexp(1) - logits.masked_fill(~right, -torch.inf).logsumexp(1)
         halves = [losses[lesson.token_faulty == side] for side in (False, True)]
         return torch.stack([half.mean() for half in halves if len(half)]).mean()
+
+    @staticmethod
+    def _bound(image: Tensor, text: Tensor, lesson: Lesson) -> Tensor:
+        """Cross-entropy of the right place among wrong ones; 0 where no scene has several parts."""
+        logits = (image[lesson.placed_scene, None] * text[lesson.placed_text]).sum(-1)
+        losses = logits.logsumexp(1) - logits[:, 0]
+        return losses.sum() / max(len(losses), 1)
 
     @staticmethod
     def _own(tokens: Tensor, text: Tensor, lesson: Lesson) -> Tensor:

@@ -21,10 +21,11 @@ def named_color(name: str, shade: str, rng: np.random.Generator) -> Color:
     """An RGB triple that still deserves its name."""
     color = np.asarray(COLORS[name], dtype=np.float32)
     if shade == "light":
-        color = color + (255 - color) * np.float32(0.4)
+        lift = 0.22 if name in ("grey", "brown") else 0.4  # else they would be silver and beige
+        color = color + (255 - color) * np.float32(lift)
     elif shade == "dark":
         color = color * np.float32(0.5)
-    gain = rng.uniform(0.9, 1.06)
+    gain = rng.uniform(0.94, 1.05)
     return np.asarray(np.clip(color * gain + rng.uniform(-7, 7, 3), 4, 250), dtype=np.float32)
 
 
@@ -38,13 +39,13 @@ def _noise_bank() -> dict[str, Field]:
     spectra = {
         "cloud": frequency**-1.7,
         "stone": frequency**-1.1,
-        "coarse": np.exp(-(((frequency - 0.1) / 0.05) ** 2)),
+        "coarse": np.exp(-(((frequency - 0.14) / 0.04) ** 2)),
         "fine": np.exp(-(((frequency - 0.25) / 0.1) ** 2)),
         "brushed": np.exp(-((y / 0.004) ** 2)) * np.exp(-((x / 0.3) ** 2)),
         "grain": np.exp(-((y / 0.006) ** 2)) * np.exp(-((x / 0.12) ** 2)),
     }
     bank = {name: _unit(_filtered(rng, spectrum)) for name, spectrum in spectra.items()}
-    bank["crease"] = _unit(-np.abs(_filtered(rng, np.exp(-(((frequency - 0.06) / 0.025) ** 2)))))
+    bank["crease"] = _unit(-np.abs(_filtered(rng, np.exp(-(((frequency - 0.05) / 0.015) ** 2)))))
     cells = _filtered(rng, np.exp(-(((frequency - 0.07) / 0.015) ** 2)))
     bank["leather"] = _unit(-np.exp(-((cells / cells.std()) ** 2) * 6))
     dots = ndimage.gaussian_filter((rng.random((_TILE, _TILE)) < 0.02).astype(np.float32), 1.1)
@@ -85,7 +86,7 @@ def part_texture(name: str, u: Field, v: Field, radius: float, rng: np.random.Ge
     if name == "granular":
         return _times(noise("specks", u.shape, rng), 0.17 * strength)
     if name == "crinkled":
-        return _times(noise("crease", u.shape, rng), 0.15 * strength)
+        return _times(noise("crease", u.shape, rng), 0.2 * strength)
     if name == "bristled":
         turned = noise("brushed", (max(u.shape), max(u.shape)), rng)
         short = noise("fine", u.shape, rng)
@@ -137,13 +138,13 @@ def material(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Fie
 def lit(image: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:
     """A slope of light, a faint colour cast and sensor noise over an (H,W,3) image."""
     height, width = image.shape[:2]
-    slope = rng.uniform(-0.12, 0.12, 2)
+    slope = rng.uniform(-0.08, 0.08, 2)
     rows = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     columns = np.linspace(-1, 1, width, dtype=np.float32)[None]
     light = 1 + slope[0] * rows + slope[1] * columns
     if rng.random() < 0.3:
         light = light - np.float32(rng.uniform(0, 0.15)) * (rows**2 + columns**2)
-    cast = rng.uniform(0.97, 1.03, 3) * rng.uniform(0.9, 1.04)
+    cast = rng.uniform(0.97, 1.03, 3) * rng.uniform(0.94, 1.04)
     grain = noise("fine", (height, width), rng) * np.float32(rng.uniform(0.2, 3.5))
     return np.asarray(
         image * (light[..., None] * cast.astype(np.float32)) + grain[..., None], dtype=np.float32

@@ -39,8 +39,8 @@ DRAFTS_FOR_WORDS = 4000  # every phrase of the vocabulary occurs among the capti
 class Settings:
     """How to train; the scenes are those of seeds 0 to `scenes` - 1."""
 
-    scenes: int = 12_000
-    epochs: int = 6
+    scenes: int = 16_000
+    epochs: int = 18
     batch_size: int = 96  # over all workers
     peak_lr: float = 1.5e-3
     weight_decay: float = 0.05
