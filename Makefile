@@ -7,7 +7,9 @@ ARGS ?=
 	pretrain eval-backbone bench-clip
 
 demo: setup  ## the main job on the factory: a Ray head on loopback, the benchmark, its table
-	$(BIN)/python jobs/demo.py --output runs/demo-$$(date +%Y%m%d-%H%M%S) --shots 1 4 --seeds 0 1 $(ARGS)
+	$(BIN)/python jobs/demo.py --output runs/demo-$$(date +%Y%m%d-%H%M%S) --shots 1 4 --seeds 0 1 \
+		--methods padim patchcore spade finegrained:20epochs \
+		--set finegrained:20epochs.training.epochs=20 $(ARGS)
 	@echo "MLflow: make mlflow   Ray dashboard: make head, then make demo in another terminal"
 
 test: setup lint types unit  ## everything that CI checks
