@@ -83,8 +83,12 @@ def read_caption(path: Path) -> Caption:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     except ValidationError as error:
-        faults = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise ConfigError(f"{path} is no caption: {'; '.join(faults)}") from error
+        raise ConfigError(f"{path} is no caption: {faults(error)}") from error
+
+
+def faults(error: ValidationError) -> str:
+    """All that is wrong with a record, place by place."""
+    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
 
 
 @cache
