@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from finegrain.clip import PatchTokens
-from finegrain.method.config import ScoringConfig
+from finegrain.method.config import MemoryConfig, ScoringConfig
 from finegrain.method.memory import VisualMemory
 from finegrain.method.scoring import UnitFeatures, class_scores, fused, harmonic_mean, prompt_map
 
@@ -74,14 +74,62 @@ def test_harmonic_mean_of_zeros_is_zero():
     np.testing.assert_allclose(harmonic_mean(a, b), expected, atol=1e-5)
 
 
+def grid_tokens(count, rows, columns):
+    return PatchTokens(
+        unit_norm(count, 8),
+        unit_norm(count, rows * columns, 8),
+        (torch.randn(count, rows * columns, 3, generator=GENERATOR),),
+        (rows, columns),
+    )
+
+
+@pytest.mark.parametrize("joint", [True, False])
+@pytest.mark.parametrize("radius", [0, 1, None])
+def test_the_map_compares_with_what_lies_near(radius, joint):
+    shots, tokens = grid_tokens(2, 3, 4), grid_tokens(2, 3, 4)
+    config = MemoryConfig(radius=radius, joint=joint)
+    found = VisualMemory.of(shots).map_distances(tokens, config)
+
+    def distance(a, b):
+        return 0.5 * (1 - float(F.cosine_similarity(a, b, dim=0)))
+
+    def spread(level):
+        every = level.flatten(0, 1)
+        return np.mean([distance(a, b) for a in every for b in every])
+
+    levels = [(tokens.memories[0], shots.memories[0], 1.0)]
+    if joint:
+        scale = spread(shots.memories[0]) / spread(shots.patches)
+        levels.append((tokens.patches, shots.patches, scale))
+    for image in range(2):
+        for i in range(12):
+            near = [
+                j for j in range(12)
+                if radius is None
+                or (abs(i // 4 - j // 4) <= radius and abs(i % 4 - j % 4) <= radius)
+            ]  # fmt: skip
+            best = [
+                scale * min(distance(level[image, i], memory[k, j]) for k in range(2) for j in near)
+                for level, memory, scale in levels
+            ]
+            assert float(found[image, i]) == pytest.approx(min(np.mean(best), 1), abs=1e-5)
+
+
+def test_the_map_without_switches_is_equation_1():
+    memory, tokens = VisualMemory.of(grid_tokens(2, 3, 4)), grid_tokens(2, 3, 4)
+    plain = memory.map_distances(tokens, MemoryConfig(radius=None, joint=False))
+    np.testing.assert_array_equal(plain, memory.distances(tokens))
+
+
 def test_fusions():
     visual, prompt = torch.tensor([[0.1, 0.2]]), torch.tensor([[0.5, 0.25]])
-    image = torch.tensor([0.4])
-    patches, scores = fused(visual, prompt, image, "weighted")
+    image, peak = torch.tensor([0.4]), torch.tensor([0.3])
+    score = 1 / (1 / 0.4 + 1 / 0.3)  # Eq. 8
+    patches, scores = fused(visual, prompt, peak, image, "weighted")
     np.testing.assert_allclose(patches, [[0.15, 0.25]], rtol=1e-5)
-    np.testing.assert_allclose(scores, [0.25], rtol=1e-5)
-    patches, scores = fused(visual, prompt, image, "harmonic")
+    np.testing.assert_allclose(scores, [score], rtol=1e-4)
+    patches, scores = fused(visual, prompt, peak, image, "harmonic")
     np.testing.assert_allclose(patches, [[1 / 12, 1 / 9]], rtol=1e-4)
-    np.testing.assert_allclose(scores, [1 / (2.5 + 5)], rtol=1e-4)
-    assert fused(visual, prompt, image, "visual")[1].tolist() == pytest.approx([0.2])
-    assert fused(visual, prompt, image, "prompt")[1].tolist() == pytest.approx([0.4])
+    np.testing.assert_allclose(scores, [score], rtol=1e-4)
+    assert fused(visual, prompt, peak, image, "visual")[1].tolist() == pytest.approx([0.3])
+    assert fused(visual, prompt, peak, image, "prompt")[1].tolist() == pytest.approx([0.4])

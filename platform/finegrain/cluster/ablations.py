@@ -1,5 +1,6 @@
 """The ablations of the paper as variants of one method, to be run as an ordinary benchmark."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,22 @@ ABLATIONS: dict[str, dict[str, Options]] = {
         "harmonic": {"scoring.fusion": "harmonic"},
         "weighted": {},
     },
+    "memory": {
+        "equation-1": {"memory.radius": None, "memory.joint": False},
+        "near": {"memory.joint": False},
+        "joint": {"memory.radius": None},
+        "all": {},
+    },
+    "paper": {  # every departure switched back
+        "paper": {
+            "memory.radius": None,
+            "memory.joint": False,
+            "losses.mean": 0.001,
+            "losses.regularization": 1,
+            "scoring.fusion": "harmonic",
+        },
+        "all": {},
+    },
     "reweighting": {"off": {"scoring.reweighting": False}, "on": {}},
     "temperature": {f"{t}": {"scoring.temperature": t} for t in (5, 10, 20, 40, 80)},
     "learnable": {f"{n}": {"prompts.learnable": n} for n in (1, 2, 4, 6)},
@@ -100,4 +117,4 @@ def ablation_grid(name: str, method: str = "finegrained") -> dict[str, list[str]
 
 
 def _json(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return value if isinstance(value, str) else json.dumps(value)

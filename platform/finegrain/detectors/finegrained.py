@@ -4,7 +4,7 @@ The idea and its equations are in finegrain/method; this puts them behind the de
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
@@ -51,7 +51,13 @@ class FineGrained(Detector):
         if self.config.caption is None:
             raise ConfigError(f"{self.name} needs the caption of its category")
         self.caption = self.config.caption
-        self.temperature = self.config.scoring.temperature or backbone.logit_scale
+        scoring = self.config.scoring
+        self.temperature = scoring.temperature or backbone.logit_scale
+        self.class_temperature = scoring.class_temperature or self.temperature / 2
+        explicit = replace(
+            scoring, temperature=self.temperature, class_temperature=self.class_temperature
+        )
+        self.config = replace(self.config, scoring=explicit)  # what a checkpoint says
         self.on_epoch: OnEpoch = lambda _epoch, _losses: None
         self._units = caption_units(self.caption, multi_level=self.config.prompts.multi_level)
         self._local = torch.tensor(_local(self._units), device=backbone.device)
@@ -97,12 +103,13 @@ class FineGrained(Detector):
 
     def score(self, tokens: PatchTokens) -> Prediction:
         """M_v and M_p, fused."""
-        visual = self.memory.distances(tokens)
+        visual = self.memory.map_distances(tokens, self.config.memory)
+        peak = self.memory.distances(tokens).amax(1)
         prompt, matched = prompt_map(
             tokens.patches, self.features, self._local, self.temperature, self.config.scoring
         )
-        image = class_scores(tokens, self.features, self.temperature)
-        patches, scores = fused(visual, prompt, image, self.config.scoring.fusion)
+        image = class_scores(tokens, self.features, self.class_temperature)
+        patches, scores = fused(visual, prompt, peak, image, self.config.scoring.fusion)
         maps = to_pixels(patches, tokens.grid)
         return Prediction(
             scores.cpu().numpy(), maps.cpu().numpy(), matched.to(torch.int16).cpu().numpy()

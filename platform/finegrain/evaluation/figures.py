@@ -1,11 +1,12 @@
 """Pictures of predictions: image, mask and anomaly map side by side."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import binary_dilation
 
@@ -57,18 +58,18 @@ def heatmap_strip(prediction: Prediction, category: Category) -> Picture:
         sample = category.test[index]
         image = read_rgb(sample.path)
         heat = overlay(image, prediction.anomaly_maps[index], low, high)
-        shown = _outlined(image, sample_mask(sample, image))
-        title = _text(f"{sample.defect}  {prediction.image_scores[index]:.3g}", TILE)
-        columns.append(np.concatenate([title, _tile(shown), _tile(heat)]))
+        shown = outlined(image, sample_mask(sample, image))
+        title = text_line(f"{sample.defect}  {prediction.image_scores[index]:.3g}", TILE)
+        columns.append(np.concatenate([title, tile(shown), tile(heat)]))
     return np.concatenate(columns, axis=1)
 
 
 def sheet(rows: Sequence[tuple[str, Picture]], title: str) -> Picture:
     """Titled strips below one another, padded with white to the widest."""
     width = max(strip.shape[1] for _, strip in rows)
-    blocks = [_text(title, width)]
+    blocks = [text_line(title, width)]
     for name, strip in rows:
-        blocks += [_text(name, width), _widen(strip, width)]
+        blocks += [text_line(name, width), _widen(strip, width)]
     return np.concatenate(blocks)
 
 
@@ -79,14 +80,16 @@ def png(picture: Picture) -> bytes:
     return stream.getvalue()
 
 
-def _outlined(image: Picture, mask: npt.NDArray[np.bool_]) -> Picture:
+def outlined(image: Picture, mask: npt.NDArray[np.bool_]) -> Picture:
+    """The image with a bright line around the mask (H,W), as wide as a pixel of a tile."""
     width = max(1, round(max(mask.shape) / TILE))  # one pixel in the tile
     outlined = image.copy()
     outlined[binary_dilation(mask, iterations=2 * width) & ~mask] = (60, 255, 60)
     return outlined
 
 
-def _tile(image: Picture) -> Picture:
+def tile(image: Picture) -> Picture:
+    """The image as a square of TILE pixels."""
     return np.asarray(Image.fromarray(image).resize((TILE, TILE), Image.Resampling.BICUBIC))
 
 
@@ -94,7 +97,34 @@ def _widen(strip: Picture, width: int) -> Picture:
     return np.pad(strip, ((0, 0), (0, width - strip.shape[1]), (0, 0)), constant_values=255)
 
 
-def _text(text: str, width: int) -> Picture:
+def text_line(text: str, width: int) -> Picture:
+    """A line of text on white, LABEL pixels high."""
     canvas = Image.new("RGB", (width, LABEL), "white")
     ImageDraw.Draw(canvas).text((4, 2), text, fill="black", font=ImageFont.load_default(12))
     return np.asarray(canvas)
+
+
+def curves(title: str, labels: Sequence[str], means: Mapping[str, Sequence[float]]) -> bytes:
+    """A PNG with a line a metric over the values of one hyperparameter (figure 7).
+
+    Args:
+        title: the hyperparameter.
+        labels: its values, in order.
+        means: metric -> a percentage for each value.
+    """
+    figure = Figure(figsize=(5, 3.4), layout="constrained")
+    axes = figure.subplots()
+    for metric, values in means.items():
+        axes.plot(range(len(labels)), values, marker="o", label=metric)
+        for place, value in enumerate(values):
+            axes.annotate(f"{value:.1f}", (place, value), (0, 5), textcoords="offset points",
+                          ha="center", fontsize=8)  # fmt: skip
+    axes.set_xticks(range(len(labels)), labels)
+    axes.set_xlabel(title)
+    axes.set_ylabel("mean over categories, %")
+    axes.margins(y=0.2)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=120)
+    return stream.getvalue()

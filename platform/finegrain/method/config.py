@@ -37,14 +37,23 @@ class RegionConfig:
 
 
 @dataclass(frozen=True)
+class MemoryConfig:
+    """The memory behind the map; Eq. 1 as it is has radius null and joint false."""
+
+    __pydantic_config__ = STRICT
+    radius: Annotated[int, Field(ge=0)] | None = 2  # in tokens; None: a shot's tokens anywhere
+    joint: bool = True  # the joint space as one more level
+
+
+@dataclass(frozen=True)
 class LossConfig:
     """Weights of the objectives (Eq. 2, 3) and their constants."""
 
     __pydantic_config__ = STRICT
     clip: NotNegative = 1.0
     triplet: NotNegative = 1.0
-    mean: NotNegative = 0.001
-    regularization: NotNegative = 1.0
+    mean: NotNegative = 10.0  # the paper's: 0.001
+    regularization: NotNegative = 0.0  # the paper's: 1
     query: NotNegative = 1.0
     margin: NotNegative = 1.0
     eta: NotNegative = 1.0
@@ -67,7 +76,8 @@ class ScoringConfig:
     """From tokens to scores (section 5)."""
 
     __pydantic_config__ = STRICT
-    temperature: Positive | None = None  # None: the backbone's own logit scale
+    temperature: Positive | None = None  # T of the map; None: the backbone's own logit scale
+    class_temperature: Positive | None = None  # T of S_c; None: half of the map's
     token_wise: bool = True  # off: the mean over units instead of the matched one
     reweighting: bool = True  # Eq. 6, 7
     fusion: Fusion = "weighted"  # the paper's is "harmonic"
@@ -80,6 +90,7 @@ class MethodConfig:
     __pydantic_config__ = STRICT
     prompts: PromptConfig = field(default_factory=PromptConfig)
     regions: RegionConfig = field(default_factory=RegionConfig)
+    memory: MemoryConfig = field(default_factory=MemoryConfig)
     losses: LossConfig = field(default_factory=LossConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     scoring: ScoringConfig = field(default_factory=ScoringConfig)

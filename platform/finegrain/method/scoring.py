@@ -68,21 +68,28 @@ def class_scores(tokens: PatchTokens, units: UnitFeatures, temperature: float) -
     return image[:, 0]
 
 
-def fused(visual: Tensor, prompt: Tensor, image: Tensor, fusion: Fusion) -> tuple[Tensor, Tensor]:
+def fused(
+    visual: Tensor, prompt: Tensor, peak: Tensor, image: Tensor, fusion: Fusion
+) -> tuple[Tensor, Tensor]:
     """The final patch scores (B,N) and image scores (B,).
 
-    "harmonic" is the paper's: H(M_p', M_v) and S = H(S_c, max M_v) (Eq. 8). The default,
-    "weighted", departs from it: M_v·(1 + M_p') and its maximum. The harmonic mean follows whichever
-    map is smaller, and M_v is a distance, not a probability like M_p.
+    "harmonic" is the paper's map, H(M_p', M_v). The default, "weighted", departs from it:
+    M_v·(1 + M_p'). The harmonic mean follows whichever map is smaller, and M_v is a distance, not a
+    probability like M_p. Either way S = H(S_c, max M_v) (Eq. 8).
+
+    Args:
+        visual: (B,N) M_v.
+        prompt: (B,N) M_p'.
+        peak: (B,) max M_v of Eq. 1.
+        image: (B,) S_c.
+        fusion: "visual" and "prompt" take one side alone.
     """
     if fusion == "visual":
-        return visual, visual.amax(1)
+        return visual, peak
     if fusion == "prompt":
         return prompt, image
-    if fusion == "harmonic":
-        return harmonic_mean(prompt, visual), harmonic_mean(image, visual.amax(1))
-    weighted = visual * (1 + prompt)
-    return weighted, weighted.amax(1)
+    scores = harmonic_mean(image, peak)
+    return harmonic_mean(prompt, visual) if fusion == "harmonic" else visual * (1 + prompt), scores
 
 
 def unit_features(normal: Tensor, abnormal: Tensor, queries: Tensor) -> UnitFeatures:
