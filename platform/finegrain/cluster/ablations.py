@@ -3,11 +3,16 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-from finegrain.cluster.bench import Share
+from finegrain.cluster.bench import Share, load, stored_results
 from finegrain.cluster.full import Tell, full_benchmark, runs_folder
+from finegrain.cluster.plan import plan
+from finegrain.cluster.report import rows_of
 from finegrain.errors import ConfigError
+from finegrain.evaluation.figures import curves
+from finegrain.files import write_bytes
 
 Options = Mapping[str, object]  # dotted option -> value
 
@@ -25,8 +30,8 @@ ABLATIONS: dict[str, dict[str, Options]] = {
         "none": {"training.epochs": 0},
         "clip": _objectives("clip"),
         "clip+triplet": _objectives("clip", "triplet"),
-        "clip+triplet+mean": _objectives("clip", "triplet", "mean"),
-        "all": {},
+        "clip+triplet+mean": {},
+        "clip+triplet+mean+regularization": {"losses.regularization": 1},
     },
     "components": {  # table 4
         "baseline": {**_PLAIN, "prompts.multi_level": False},
@@ -78,7 +83,8 @@ ABLATIONS: dict[str, dict[str, Options]] = {
     "region-weight": {
         f"{w}".replace(".", "-"): {"regions.weight": w} for w in (0.0, 0.5, 1.0, 1.5, 2.0)
     },
-}  # the last five: figure 7 and the temperature
+}
+CURVES = ("temperature", "learnable", "margin", "eta", "region-weight")  # figure 7
 
 
 def run_ablations(
@@ -89,16 +95,36 @@ def run_ablations(
     complete = True
     for name in names:
         tell(f"\nAblation: {name}")
-        begun = (folder / name / "benchmark.json").exists()
-        complete &= full_benchmark(
+        directory = folder / name
+        begun = (directory / "benchmark.json").exists()
+        done = full_benchmark(
             {} if begun else {**grid, **ablation_grid(name)},
-            output=None if begun else folder / name,
-            resume=str(folder / name) if begun else None,
+            output=None if begun else directory,
+            resume=str(directory) if begun else None,
             tracking_uri=None,
             share=share,
             tell=tell,
         )
+        complete &= done
+        if done and name in CURVES:
+            write_bytes(directory / "curves.png", curves(name, *curve_values(directory)))
+            tell(f"Curves: {directory / 'curves.png'}")
     return complete
+
+
+def curve_values(directory: Path) -> tuple[list[str], dict[str, list[float]]]:
+    """The variants of a benchmark, and both AUROCs' means over each one's results; no undefined ones."""
+    benchmark = load(directory)
+    trials = plan(benchmark)
+    rows = rows_of(trials, stored_results(directory, trials))
+    labels = {method: method.partition(":")[2].replace("-", ".") for method in benchmark.methods}
+    means = {}
+    for shown, score in (("image AUROC", "image_auroc"), ("pixel AUROC", "pixel_auroc")):
+        found = [[r.scores[score] for r in rows if r.method == method] for method in labels]
+        defined = [[value for value in values if value is not None] for values in found]
+        if all(defined):  # pixel scores need masks
+            means[shown] = [fmean(values) for values in defined]
+    return list(labels.values()), means
 
 
 def ablation_grid(name: str, method: str = "finegrained") -> dict[str, list[str]]:
