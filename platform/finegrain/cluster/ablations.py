@@ -113,7 +113,7 @@ def run_ablations(
 
 
 def curve_values(directory: Path) -> tuple[list[str], dict[str, list[float]]]:
-    """The variants of a benchmark, and both AUROCs' means over each one's results; no undefined ones."""
+    """The variants of a benchmark, with the means of both AUROCs where defined."""
     benchmark = load(directory)
     trials = plan(benchmark)
     rows = rows_of(trials, stored_results(directory, trials))
