@@ -7,6 +7,7 @@ import pytest
 from finegrain.captions import find_caption
 from finegrain.cluster.ablations import ABLATIONS, CURVES, ablation_grid, curve_values
 from finegrain.cluster.bench import RESULT, create, trial_directory
+from finegrain.cluster.curves import curves
 from finegrain.cluster.plan import TrialResult, parse_options, plan, resolve
 from finegrain.detectors.finegrained import FineGrainedConfig
 from finegrain.errors import ConfigError
@@ -65,3 +66,8 @@ def test_a_curve_is_the_mean_over_trials(plates, tmp_path):
     assert labels == ["0.5", "1.0", "1.5", "2.0"]
     expected = [sum(values[name]) / 2 for name in ("0-5", "1-0", "1-5", "2-0")]
     assert means["image AUROC"] == pytest.approx(expected)
+
+
+def test_curves_are_a_png():
+    picture = curves("learnable", ["1", "2"], {"image AUROC": [80.0, 81.0]})
+    assert picture.startswith(b"\x89PNG")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from finegrain.evaluation.figures import LABEL, TILE, curves
+from finegrain.evaluation.figures import LABEL, TILE
 from finegrain.evaluation.regions import (
     HUES,
     enlarged,
@@ -44,8 +44,3 @@ def test_a_matching_strip_names_only_the_units_it_shows():
     strip = matching_strip(images, masks, matched, ["image", "bolt", "washer"])
     assert strip.shape == (2 * TILE + 2 * LABEL, 2 * TILE, 3)
     assert (legend(["bolt"], [0], 50)[8, 8] == HUES[0]).all()
-
-
-def test_curves_are_a_png():
-    picture = curves("learnable", ["1", "2"], {"image AUROC": [80.0, 81.0]})
-    assert picture.startswith(b"\x89PNG")

@@ -7,11 +7,11 @@ from statistics import fmean
 from typing import Any
 
 from finegrain.cluster.bench import Share, load, stored_results
+from finegrain.cluster.curves import curves
 from finegrain.cluster.full import Tell, full_benchmark, runs_folder
 from finegrain.cluster.plan import plan
 from finegrain.cluster.report import rows_of
 from finegrain.errors import ConfigError
-from finegrain.evaluation.figures import curves
 from finegrain.files import write_bytes
 
 Options = Mapping[str, object]  # dotted option -> value

@@ -1,12 +1,11 @@
 """Pictures of predictions: image, mask and anomaly map side by side."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import binary_dilation
 
@@ -102,29 +101,3 @@ def text_line(text: str, width: int) -> Picture:
     canvas = Image.new("RGB", (width, LABEL), "white")
     ImageDraw.Draw(canvas).text((4, 2), text, fill="black", font=ImageFont.load_default(12))
     return np.asarray(canvas)
-
-
-def curves(title: str, labels: Sequence[str], means: Mapping[str, Sequence[float]]) -> bytes:
-    """A PNG with a line a metric over the values of one hyperparameter (figure 7).
-
-    Args:
-        title: the hyperparameter.
-        labels: its values, in order.
-        means: metric -> a percentage for each value.
-    """
-    figure = Figure(figsize=(5, 3.4), layout="constrained")
-    axes = figure.subplots()
-    for metric, values in means.items():
-        axes.plot(range(len(labels)), values, marker="o", label=metric)
-        for place, value in enumerate(values):
-            axes.annotate(f"{value:.1f}", (place, value), (0, 5), textcoords="offset points",
-                          ha="center", fontsize=8)  # fmt: skip
-    axes.set_xticks(range(len(labels)), labels)
-    axes.set_xlabel(title)
-    axes.set_ylabel("mean over categories, %")
-    axes.margins(y=0.2)
-    axes.grid(alpha=0.3)
-    axes.legend()
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=120)
-    return stream.getvalue()
