@@ -24,19 +24,27 @@ def sigmoid(x):
 
 
 @pytest.mark.parametrize("reweighting", [True, False])
-@pytest.mark.parametrize("token_wise", [True, False])
-def test_prompt_map_is_equations_4_to_7(token_wise, reweighting):
+@pytest.mark.parametrize(
+    ("token_wise", "matching"), [(True, "query"), (True, "prompt"), (False, "prompt")]
+)
+def test_prompt_map_is_equations_4_to_7(token_wise, matching, reweighting):
     units = UnitFeatures(unit_norm(4, 8), unit_norm(4, 8), unit_norm(4, 8))
     patches, local, temperature = unit_norm(2, 5, 8), torch.tensor([1, 3]), 3.0
-    config = ScoringConfig(token_wise=token_wise, reweighting=reweighting)
+    config = ScoringConfig(token_wise=token_wise, matching=matching, reweighting=reweighting)
     scores, matched = prompt_map(patches, units, local, temperature, config)
+    keys = units.queries if matching == "query" else units.normal
     for b in range(2):
         for i in range(5):
             z = patches[b, i]
             share = [sigmoid(temperature * float(z @ (units.abnormal[u] - units.normal[u])))
                      for u in range(4)]  # fmt: skip
-            best = max((1, 3), key=lambda u: float(z @ units.queries[u]))
-            score = share[best] if token_wise else (share[1] + share[3]) / 2
+            best = max((1, 3), key=lambda u: float(z @ keys[u]))
+            first = sigmoid(temperature * float(z @ (keys[1] - keys[3])))  # softmax over two
+            score = {
+                (True, "query"): share[best],
+                (True, "prompt"): first * share[1] + (1 - first) * share[3],
+                (False, "prompt"): (share[1] + share[3]) / 2,
+            }[token_wise, matching]
             if reweighting:
                 score = min(score * (1 + share[0]), 1)
             assert int(matched[b, i]) == best

@@ -9,6 +9,7 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1, le=1000)]
 Fusion = Literal["weighted", "harmonic", "visual", "prompt"]
+Matching = Literal["prompt", "query"]
 STRICT = ConfigDict(extra="forbid")
 
 
@@ -78,7 +79,8 @@ class ScoringConfig:
     __pydantic_config__ = STRICT
     temperature: Positive | None = None  # T of the map; None: the backbone's own logit scale
     class_temperature: Positive | None = None  # T of S_c; None: half of the map's
-    token_wise: bool = True  # off: the mean over units instead of the matched one
+    token_wise: bool = True  # off: the mean over units instead of the matched ones
+    matching: Matching = "prompt"  # the paper's is "query"
     reweighting: bool = True  # Eq. 6, 7
     fusion: Fusion = "weighted"  # the paper's is "harmonic"
 

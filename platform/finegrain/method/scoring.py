@@ -32,6 +32,10 @@ def prompt_map(
 ) -> tuple[Tensor, Tensor]:
     """M_p (B,N), in [0, 1], and u* (B,N), each token's best matching unit.
 
+    Departure: by default ("prompt") a token's share is the mean over the local units weighted by
+    softmax(T⟨z,n̄⟩), so that a token between two components is not given to one of them. "query" is
+    the paper's: the share of the unit whose q is nearest, alone.
+
     Args:
         patches: (B,N,D) unit norm.
         units: the first is the image's.
@@ -39,15 +43,21 @@ def prompt_map(
         temperature: T.
         config: switches.
     """
-    matched = local[(patches @ units.queries[local].T).argmax(-1)]  # Eq. 4
+    by_query = config.matching == "query"
+    keys = units.queries if by_query else units.normal
+    closeness = temperature * (patches @ keys[local].T)  # (B,N,V)
+    best = closeness.argmax(-1)  # Eq. 4
     shares = abnormal_share(patches, units.normal, units.abnormal, temperature)  # (B,N,U)
-    if config.token_wise:
-        scores = shares.gather(-1, matched[..., None])[..., 0]  # Eq. 5
+    found = shares[..., local]
+    if not config.token_wise:
+        scores = found.mean(-1)
+    elif by_query:
+        scores = found.gather(-1, best[..., None])[..., 0]  # Eq. 5
     else:
-        scores = shares[..., local].mean(-1)
+        scores = (closeness.softmax(-1) * found).sum(-1)
     if config.reweighting:
         scores = (scores * (1 + shares[..., 0])).clamp(0, 1)  # Eq. 6, 7
-    return scores, matched
+    return scores, local[best]
 
 
 def abnormal_share(
