@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from finegrain.clip import Backbone
 from finegrain.data.shots import Shot
+from finegrain.decision import Thresholds
 from finegrain.detectors import Detector, make_detector
 from finegrain.errors import CheckpointError, InputError
 from finegrain.files import new_directory, write_json
@@ -35,10 +36,17 @@ class CheckpointConfig(BaseModel):
     backbone: str
     backbone_sha256: str
     shots: tuple[Shot, ...]
+    thresholds: Thresholds | None = None  # calibration.py
 
 
 def save_detector(
-    detector: Detector, directory: Path, *, dataset: str, category: str, shots: Sequence[Shot]
+    detector: Detector,
+    directory: Path,
+    *,
+    dataset: str,
+    category: str,
+    shots: Sequence[Shot],
+    thresholds: Thresholds | None = None,
 ) -> None:
     """Write a fitted detector; the directory appears whole or not at all."""
     config = CheckpointConfig(
@@ -52,6 +60,7 @@ def save_detector(
         backbone=detector.backbone.name,
         backbone_sha256=detector.backbone.weights_hash,
         shots=tuple(shots),
+        thresholds=thresholds,
     )
     with new_directory(directory) as scratch:
         write_json(scratch / CONFIG, config.model_dump(mode="json"))

@@ -2,6 +2,8 @@
 
 InputError
 ├── ImageError              a file is not an image that can be read within the limits
+│   ├── ImageFormatError    it is no image, or of a kind that is not read
+│   └── ImageSizeError      it has too many bytes or pixels, or too few
 ├── DatasetError            a folder, category, mask or shot is missing or contradicts another
 ├── ConfigError             an unknown name or an option out of its range
 ├── CheckpointError         a saved detector is incomplete, damaged or for another backbone
@@ -15,6 +17,14 @@ class InputError(ValueError):
 
 class ImageError(InputError):
     """A file is not an image that can be read within the limits."""
+
+
+class ImageFormatError(ImageError):
+    """It is no image, or of a kind that is not read."""
+
+
+class ImageSizeError(ImageError):
+    """It has too many bytes or pixels, or too few."""
 
 
 class DatasetError(InputError):

@@ -11,12 +11,11 @@ bundled.py       the CLIP that comes with the package, on EfficientNet-Lite1 (gr
 timing.py        what both paths cost
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
-from finegrain.clip.backbone import Backbone, RgbImage, encode
+from finegrain.clip.backbone import Backbone, RemoteBackbone, RgbImage, encode
 from finegrain.clip.bundled import BundledClip
 from finegrain.clip.efficientnet import EfficientNetLite1
 from finegrain.clip.frozen_clip import FrozenClip
@@ -30,16 +29,14 @@ __all__ = [
     "BundledClip",
     "FrozenClip",
     "PatchTokens",
+    "RemoteBackbone",
     "RgbImage",
     "check_backbone",
     "encode",
     "load_backbone",
 ]
 
-OFFLINE: dict[str, Callable[[str], Backbone]] = {
-    EfficientNetLite1.name: EfficientNetLite1,
-    BundledClip.name: BundledClip,
-}
+OFFLINE = (EfficientNetLite1.name, BundledClip.name)
 BACKBONES = (*sorted(OFFLINE), *MODELS)
 
 
@@ -58,9 +55,18 @@ def check_backbone(name: str, weights: str | None, *, reads_text: bool = False) 
         raise ConfigError(f"backbone {name} brings its own weights; leave out {weights}")
 
 
-def load_backbone(name: str, device: str = "cpu", weights: str | Path | None = None) -> Backbone:
-    """The frozen model of that name, in float32; the errors of `check_backbone` and its loader."""
+def load_backbone(
+    name: str,
+    device: str = "cpu",
+    weights: str | Path | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Backbone:
+    """The frozen model of that name; the errors of `check_backbone` and its loader."""
     check_backbone(name, str(weights) if weights else None)
     if weights:
-        return load_open_clip(name, weights, device=device, dtype=torch.float32)
-    return OFFLINE[name](device)
+        return load_open_clip(name, weights, device=device, dtype=dtype)
+    if name == BundledClip.name:
+        return BundledClip(device, dtype)
+    if dtype != torch.float32:
+        raise ConfigError(f"{name} computes in float32 alone, not {dtype}")
+    return EfficientNetLite1(device)

@@ -1,6 +1,7 @@
 """The face that every frozen image model shows to the detectors."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -39,6 +40,23 @@ class Backbone(Protocol):
     def encode_images(self, pixels: Tensor) -> PatchTokens:
         """(B,3,S,S) from `preprocess` -> the tokens of B images."""
         ...
+
+
+@dataclass(frozen=True)
+class RemoteBackbone:
+    """A backbone that encodes elsewhere: what a detector needs of it to score its tokens."""
+
+    name: str
+    weights_hash: str
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def preprocess(self, images: Sequence[RgbImage]) -> Tensor:
+        """RuntimeError: images are encoded elsewhere."""
+        raise RuntimeError(f"{self.name} encodes elsewhere; here its tokens are only scored")
+
+    def encode_images(self, pixels: Tensor) -> PatchTokens:
+        """RuntimeError: images are encoded elsewhere."""
+        raise RuntimeError(f"{self.name} encodes elsewhere; here its tokens are only scored")
 
 
 def resize_square(image: RgbImage, side: int) -> RgbImage:

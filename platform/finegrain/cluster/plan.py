@@ -84,6 +84,8 @@ class TrialResult(_Record):
     fit_seconds: float | None = None
     score_ms: float | None = None  # an image, from tokens to prediction
     encode_ms: float | None = None  # an image, from file to tokens
+    false_alarms: float | None = None  # share of good test images above the calibrated threshold
+    detected: float | None = None  # share of anomalous ones above it
     checkpoint: Path | None = None
     support: tuple[Shot, ...] = ()
     environment: dict[str, str] = {}

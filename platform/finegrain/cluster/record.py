@@ -79,9 +79,9 @@ class Recorder:
         assert self._run is not None
         trial = result.trial
         directory = trial_directory(self._directory, trial)
-        timings = {
+        measured = {
             name: value
-            for name in ("fit_seconds", "score_ms", "encode_ms")
+            for name in ("fit_seconds", "score_ms", "encode_ms", "false_alarms", "detected")
             if (value := getattr(result, name)) is not None
         }
         scores = {name: 100 * v for name, v in asdict(result.scores).items() if v is not None}
@@ -95,7 +95,7 @@ class Recorder:
             trial.name,
             hashlib.sha256(result.model_dump_json().encode()).hexdigest(),
             params=params | options,
-            metrics=scores | timings,
+            metrics=scores | measured,
             tags=result.environment
             | {"data_fingerprint": trial.data_fingerprint, "config_hash": result.config_hash}
             | shots

@@ -15,7 +15,7 @@ from finegrain.evaluation.tables import Row, by_category, missing_cells, summary
 from finegrain.files import write_bytes, write_text
 
 COLUMNS = ("dataset", "category", "method", "shots", "seed", "status", *Scores.names(),
-           "fit_seconds", "score_ms", "checkpoint")  # fmt: skip
+           "false_alarms", "detected", "fit_seconds", "score_ms", "checkpoint")  # fmt: skip
 
 
 def result_line(result: TrialResult) -> str:

@@ -9,21 +9,25 @@ import socket
 import subprocess
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 import finegrain
+from finegrain.calibration import calibrate, encoded_copies
 from finegrain.checkpoint import save_detector
-from finegrain.clip import Backbone, load_backbone
+from finegrain.clip import Backbone, PatchTokens, RgbImage, encode, load_backbone
 from finegrain.cluster.plan import Trial, TrialResult
 from finegrain.data import Category, load_category
 from finegrain.data.images import read_rgb
 from finegrain.data.shots import Shot, check_no_leak, file_sha256, select_shots, shots_at
+from finegrain.decision import Thresholds
 from finegrain.detectors import Detector, Prediction, make_detector
 from finegrain.errors import InputError
 from finegrain.evaluation.evaluate import TestSet, evaluate, load_test_set, score_all
@@ -32,6 +36,7 @@ from finegrain.files import write_bytes, write_text
 
 RESULT, CHECKPOINT, HEATMAPS = "result.json", "checkpoint", "heatmaps.png"
 KEPT_TEST_SETS = 2
+KEPT_COPIES = 12  # shots whose changed copies stay encoded: the seeds and methods of a category
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ class Worker:
         self.device = device
         self._backbones: dict[tuple[str, str | None], Backbone] = {}
         self._encoded: OrderedDict[tuple[str, str], EncodedCategory] = OrderedDict()
+        self._copies: OrderedDict[tuple[str, str], PatchTokens] = OrderedDict()
         torch.set_num_threads(threads)  # this process's share, as Ray gave it
 
     def run(self, trial: Trial, directory: Path) -> TrialResult:
@@ -78,13 +84,16 @@ class Worker:
         detector.fit(images)
         fit_seconds = time.perf_counter() - start
 
+        thresholds = self._calibrate(detector, images, support)
         detector.score(encoded.test.tokens[:1])  # not counted: first use fills caches
         start = time.perf_counter()
         prediction = score_all(detector, encoded.test.tokens)
         score_ms = 1000 * (time.perf_counter() - start) / len(encoded.test.tokens)
 
         scores = evaluate(prediction, encoded.test)
-        self._save(detector, trial, support, prediction, encoded, directory)
+        above = prediction.image_scores > thresholds.image
+        labels = encoded.test.labels
+        self._save(detector, trial, support, thresholds, prediction, encoded, directory)
         return TrialResult(
             trial=trial,
             config_hash=trial.config_hash(),
@@ -93,6 +102,8 @@ class Worker:
             fit_seconds=fit_seconds,
             score_ms=score_ms,
             encode_ms=encoded.encode_ms,
+            false_alarms=_share(above[~labels]),
+            detected=_share(above[labels]),
             checkpoint=directory / CHECKPOINT,
             support=support,
             environment=environment(self.device),
@@ -117,11 +128,27 @@ class Worker:
         self._encoded.move_to_end(key)
         return self._encoded[key]
 
+    def _calibrate(
+        self, detector: Detector, images: Sequence[RgbImage], support: Sequence[Shot]
+    ) -> Thresholds:
+        """Thresholds from the shots; their copies are the same for every method."""
+        copies = []
+        for image, shot in zip(images, support, strict=True):
+            key = (shot.sha256, detector.backbone.weights_hash)
+            if key not in self._copies:
+                self._copies[key] = encoded_copies(detector.backbone, image)
+                while len(self._copies) > KEPT_COPIES:
+                    self._copies.popitem(last=False)
+            self._copies.move_to_end(key)
+            copies.append(self._copies[key])
+        return calibrate(detector, encode(detector.backbone, images), copies)
+
     def _save(
         self,
         detector: Detector,
         trial: Trial,
         support: tuple[Shot, ...],
+        thresholds: Thresholds,
         prediction: Prediction,
         encoded: EncodedCategory,
         directory: Path,
@@ -132,8 +159,13 @@ class Worker:
             dataset=trial.dataset,
             category=trial.category,
             shots=support,
+            thresholds=thresholds,
         )
         write_bytes(directory / HEATMAPS, png(heatmap_strip(prediction, encoded.category)))
+
+
+def _share(above: npt.NDArray[np.bool_]) -> float | None:
+    return float(above.mean()) if len(above) else None
 
 
 def store(result: TrialResult, directory: Path) -> None:

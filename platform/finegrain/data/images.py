@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from finegrain.errors import DatasetError, ImageError
+from finegrain.errors import DatasetError, ImageError, ImageFormatError, ImageSizeError
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
@@ -37,7 +37,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
-            raise ImageError(f"{path} has {size:,} bytes; at most {MAX_BYTES:,} are read")
+            raise ImageSizeError(f"{path} has {size:,} bytes; at most {MAX_BYTES:,} are read")
         return path.read_bytes()
     except OSError as error:
         raise ImageError(f"{path} can't be read: {error.strerror}") from error
@@ -60,26 +60,33 @@ def read_mask(path: Path, height: int, width: int) -> npt.NDArray[np.bool_]:
 
 def _decode(data: bytes, source: str) -> Image.Image:
     """The decoded first frame, upright."""
+    image = open_image(data, source)
+    try:
+        image.load()
+        return ImageOps.exif_transpose(image)
+    except (OSError, SyntaxError, EOFError) as error:
+        raise ImageError(f"{source} is damaged or cut short: {error}") from error
+
+
+def open_image(data: bytes, source: str, max_pixels: int | None = None) -> Image.Image:
+    """The image by its header alone, nothing decoded yet; errors as for `decode_rgb`."""
+    max_pixels = max_pixels or MAX_PIXELS
     if not data:
         raise ImageError(f"{source} is empty; needed {', '.join(FORMATS)}")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-        if image.width * image.height > MAX_PIXELS:
-            raise ImageError(
-                f"{source} is {image.width}x{image.height}; at most {MAX_PIXELS:,} pixels are read"
-            )
-        if min(image.size) < MIN_SIDE:
-            raise ImageError(
-                f"{source} is {image.width}x{image.height}; needed {MIN_SIDE} pixels a side"
-            )
-        image.load()
-        return ImageOps.exif_transpose(image)
     except UnidentifiedImageError as error:
-        raise ImageError(f"{source} is not an image; needed {', '.join(FORMATS)}") from error
+        raise ImageFormatError(f"{source} is not an image; needed {', '.join(FORMATS)}") from error
     except Image.DecompressionBombError as error:
-        raise ImageError(f"{source} has more than {MAX_PIXELS:,} pixels") from error
+        raise ImageSizeError(f"{source} has more than {max_pixels:,} pixels") from error
     except (OSError, SyntaxError, EOFError) as error:
         raise ImageError(f"{source} is damaged or cut short: {error}") from error
+    size = f"{source} is {image.width}x{image.height}"
+    if image.width * image.height > max_pixels:
+        raise ImageSizeError(f"{size}; at most {max_pixels:,} pixels are read")
+    if min(image.size) < MIN_SIDE:
+        raise ImageSizeError(f"{size}; needed {MIN_SIDE} pixels a side")
+    return image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -3,6 +3,7 @@
 B images, N patches, S = MAP_SIZE.
 """
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -89,6 +90,12 @@ class Detector(ABC):
     @abstractmethod
     def fit_tokens(self, shots: PatchTokens) -> None:
         """Learn from the tokens of the K shots."""
+
+    def remembering(self, shots: PatchTokens) -> Self:
+        """A copy that takes other shots for normal, to score what was left out of them."""
+        other = copy.copy(self)
+        other.fit_tokens(shots)
+        return other
 
     @abstractmethod
     def score(self, tokens: PatchTokens) -> Prediction:

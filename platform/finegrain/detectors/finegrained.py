@@ -3,6 +3,7 @@
 The idea and its equations are in finegrain/method; this puts them behind the detectors' interface.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from finegrain.captions import Caption
-from finegrain.clip import Backbone, FrozenClip, PatchTokens, RgbImage, encode
+from finegrain.clip import Backbone, FrozenClip, PatchTokens, RemoteBackbone, RgbImage, encode
 from finegrain.detectors.detector import Detector, DetectorConfig, Prediction
 from finegrain.detectors.maps import to_pixels
 from finegrain.errors import ConfigError
@@ -43,7 +44,7 @@ class FineGrained(Detector):
         self, backbone: Backbone, options: Mapping[str, object] | None = None, *, seed: int = 111
     ) -> None:
         super().__init__(backbone, options, seed=seed)
-        if not isinstance(backbone, FrozenClip):
+        if not isinstance(backbone, FrozenClip | RemoteBackbone):
             raise ConfigError(
                 f"{self.name} reads captions, and {backbone.name} does not; "
                 "take a CLIP, for example bundled"
@@ -52,7 +53,7 @@ class FineGrained(Detector):
             raise ConfigError(f"{self.name} needs the caption of its category")
         self.caption = self.config.caption
         scoring = self.config.scoring
-        self.temperature = scoring.temperature or backbone.logit_scale
+        self.temperature = scoring.temperature or _logit_scale(backbone)
         self.class_temperature = scoring.class_temperature or self.temperature / 2
         explicit = replace(
             scoring, temperature=self.temperature, class_temperature=self.class_temperature
@@ -75,6 +76,12 @@ class FineGrained(Detector):
     def fit_tokens(self, shots: PatchTokens) -> None:
         """Learn from the tokens alone, regions at their resolution."""
         self._learn(shots, None)
+
+    def remembering(self, shots: PatchTokens) -> Self:
+        """A copy with the same prompts and the memory of other shots."""
+        other = copy.copy(self)
+        other.memory = VisualMemory.of(shots)
+        return other
 
     def _learn(self, shots: PatchTokens, fine: PatchTokens | None) -> None:
         fitted = fit_prompts(
@@ -132,6 +139,12 @@ class FineGrained(Detector):
         )
         self.regions = None
         self.learned = {k: v for k, v in moved.items() if k.startswith(("prompts.", "former."))}
+
+
+def _logit_scale(backbone: FrozenClip | RemoteBackbone) -> float:
+    if isinstance(backbone, RemoteBackbone):
+        raise ConfigError(f"to score tokens of {backbone.name} alone, give scoring.temperature")
+    return backbone.logit_scale
 
 
 def _local(units: Sequence[Unit]) -> list[int]:

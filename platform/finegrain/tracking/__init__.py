@@ -1,8 +1,10 @@
 """MLflow, and the only place that imports it.
 
-runs.py   a benchmark as a parent run with a nested run for each trial
+runs.py      a benchmark as a parent run with a nested run for each trial
+registry.py  the checkpoint that is served of each category, its champion
 """
 
+from finegrain.tracking.registry import Champion, Registry
 from finegrain.tracking.runs import BenchmarkRun, default_uri
 
-__all__ = ["BenchmarkRun", "default_uri"]
+__all__ = ["BenchmarkRun", "Champion", "Registry", "default_uri"]

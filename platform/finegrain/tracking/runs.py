@@ -29,6 +29,21 @@ def default_uri(directory: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{directory.parent / 'mlflow.db'}"
 
 
+def trial_runs(client: MlflowClient, benchmark: str) -> list[Run]:
+    """The finished trials of the latest benchmark of that name, none where there is none."""
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    if experiment is None:
+        return []
+    ids = [experiment.experiment_id]
+    named = f"attributes.run_name = '{benchmark}'"
+    parents = client.search_runs(ids, named, max_results=1, order_by=["start_time DESC"])
+    if not parents:
+        return []
+    below = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parents[0].info.run_id}'"
+    finished = f"{below} and attributes.status = 'FINISHED'"
+    return list(client.search_runs(ids, finished, max_results=50_000))
+
+
 class BenchmarkRun:
     """The parent run of a benchmark, and what is already recorded below it.
 

@@ -1,0 +1,194 @@
+"""Selected checkpoints in MLflow's registry: one model a category, its champion is what is served.
+
+A model's tag remembers every champion in order, so that a promotion can be taken back.
+"""
+
+import json
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+from mlflow.entities.model_registry import RegisteredModel
+from mlflow.exceptions import MlflowException
+
+from finegrain.checkpoint import CheckpointConfig, read_config
+from finegrain.errors import CheckpointError, ConfigError
+from finegrain.files import new_directory
+from finegrain.tracking.runs import EXPERIMENT, PATIENCE, trial_runs
+
+CHAMPION = "champion"
+DATASET, CATEGORY, HISTORY = "finegrain.dataset", "finegrain.category", "finegrain.champions"
+CHECKPOINT = "checkpoint"  # a run's artifact
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A category's selected version, and the champions before it, oldest first."""
+
+    dataset: str
+    category: str
+    version: str
+    earlier: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """DATASET/CATEGORY."""
+        return f"{self.dataset}/{self.category}"
+
+    @property
+    def model(self) -> str:
+        """The registered model's name."""
+        return model_name(self.dataset, self.category)
+
+
+def model_name(dataset: str, category: str) -> str:
+    """What a category's registered model is called."""
+    return f"finegrain-{dataset}-{category}"
+
+
+class Registry:
+    """Champions: read by the server, moved by whoever promotes. MlflowException goes up.
+
+    Args:
+        uri: of the tracking server or database.
+    """
+
+    def __init__(self, uri: str) -> None:
+        for variable, value in PATIENCE.items():
+            os.environ.setdefault(variable, value)
+        logging.getLogger("mlflow.store").setLevel(logging.WARNING)
+        self._uri = uri
+        self._client = MlflowClient(uri)
+
+    def champions(self) -> dict[str, Champion]:
+        """All champions by DATASET/CATEGORY, in one question to the registry."""
+        found: dict[str, Champion] = {}
+        token: str | None = None
+        while True:
+            page = self._client.search_registered_models(max_results=1000, page_token=token)
+            for model in page:
+                if champion := _champion(model):
+                    found[champion.key] = champion
+            token = page.token
+            if not token:
+                return found
+
+    def champion(self, dataset: str, category: str) -> Champion | None:
+        """The category's champion, None where it has none."""
+        try:
+            return _champion(self._client.get_registered_model(model_name(dataset, category)))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
+
+    def fetch(self, champion: Champion, version: str, folder: Path) -> Path:
+        """The checkpoint of a version, downloaded below the folder unless it lies there."""
+        stored = self._client.get_model_version(champion.model, version)
+        target = folder / f"{champion.model}-{version}-{stored.run_id}"
+        if not target.is_dir():
+            with new_directory(target) as scratch:
+                uri = f"models:/{champion.model}/{version}"
+                download_artifacts(uri, dst_path=str(scratch), tracking_uri=self._uri)
+        return target
+
+    def promote(self, run_id: str, *, other_backbone: bool = False) -> Champion:
+        """Register a run's checkpoint and make it the champion of its category.
+
+        Args:
+            run_id: of a trial.
+            other_backbone: whether it may be fitted on another backbone than the champion.
+
+        Raises:
+            CheckpointError: the run has no whole checkpoint, or one for another backbone.
+        """
+        config = self._config(run_id)
+        before = self.champion(config.dataset, config.category)
+        if before and not other_backbone:
+            self._check_backbone(config, before)
+        name = model_name(config.dataset, config.category)
+        if before is None:
+            self._open_model(name, config)
+        source = f"runs:/{run_id}/{CHECKPOINT}"
+        made = self._client.create_model_version(name, source=source, run_id=run_id)
+        earlier = (*before.earlier, before.version) if before else ()
+        return self._appoint(Champion(config.dataset, config.category, str(made.version), earlier))
+
+    def rollback(self, dataset: str, category: str) -> Champion:
+        """Take the last promotion back; ConfigError where there is none to take back."""
+        now = self.champion(dataset, category)
+        if now is None or not now.earlier:
+            raise ConfigError(f"{dataset}/{category} has no earlier champion to go back to")
+        *earlier, version = now.earlier
+        return self._appoint(Champion(dataset, category, version, tuple(earlier)))
+
+    def benchmark_runs(
+        self, name: str, *, method: str | None, shots: int | None, seed: int | None
+    ) -> dict[str, str]:
+        """The finished trials of a benchmark, one a category: DATASET/CATEGORY -> run id.
+
+        Raises:
+            ConfigError: no such benchmark, or several trials of a category; choose among them.
+        """
+        wanted = {"method": method, "shots": shots, "seed": seed}
+        chosen: dict[str, str] = {}
+        runs = trial_runs(self._client, name)
+        for run in runs:
+            params = run.data.params
+            if any(v is not None and params.get(k) != str(v) for k, v in wanted.items()):
+                continue
+            key = f"{params['dataset']}/{params['category']}"
+            if key in chosen:
+                raise ConfigError(
+                    f"{name} has several trials of {key}; choose by --method, --shots and --seed"
+                )
+            chosen[key] = run.info.run_id
+        if not chosen:
+            raise ConfigError(f"experiment {EXPERIMENT} has no finished trial like that of {name}")
+        return chosen
+
+    def _config(self, run_id: str) -> CheckpointConfig:
+        """What the run's checkpoint says of itself."""
+        try:
+            folder = download_artifacts(
+                run_id=run_id, artifact_path=CHECKPOINT, tracking_uri=self._uri
+            )
+        except (MlflowException, OSError) as error:
+            raise CheckpointError(f"run {run_id} has no checkpoint to promote: {error}") from error
+        return read_config(Path(folder))
+
+    def _check_backbone(self, config: CheckpointConfig, before: Champion) -> None:
+        run_id = self._client.get_model_version(before.model, before.version).run_id
+        serving = self._config(str(run_id))
+        if serving.backbone_sha256 != config.backbone_sha256:
+            raise CheckpointError(
+                f"the new checkpoint of {before.key} was fitted on backbone {config.backbone} "
+                f"({config.backbone_sha256[:12]}), its champion on {serving.backbone} "
+                f"({serving.backbone_sha256[:12]}); a server runs one backbone. "
+                "Fit again on that one, or insist with --other-backbone"
+            )
+
+    def _open_model(self, name: str, config: CheckpointConfig) -> None:
+        tags = {DATASET: config.dataset, CATEGORY: config.category}
+        try:
+            self._client.create_registered_model(name, tags=tags)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def _appoint(self, champion: Champion) -> Champion:
+        history = json.dumps(champion.earlier)
+        self._client.set_registered_model_tag(champion.model, HISTORY, history)
+        self._client.set_registered_model_alias(champion.model, CHAMPION, champion.version)
+        return champion
+
+
+def _champion(model: RegisteredModel) -> Champion | None:
+    version, tags = model.aliases.get(CHAMPION), model.tags
+    if version is None or DATASET not in tags:
+        return None
+    earlier = tuple(json.loads(tags.get(HISTORY, "[]")))
+    return Champion(tags[DATASET], tags[CATEGORY], str(version), earlier)
