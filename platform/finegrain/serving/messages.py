@@ -1,0 +1,112 @@
+"""What travels between the deployments; tokens as fp16 arrays, pictures as encoded bytes.
+
+B images of a request that could be read, N patches, D and W_l widths as in PatchTokens.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from finegrain.clip import PatchTokens, RgbImage
+from finegrain.decision import Region
+
+Half = npt.NDArray[np.float16]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a request, or one image of it, gets no score; `status` is HTTP's."""
+
+    status: int
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What fusion needs of an image beside its tokens; the preview only where pictures are due."""
+
+    width: int
+    height: int
+    preview: RgbImage | None = None
+
+
+@dataclass(frozen=True)
+class EncodedImages:
+    """A request's images as the encoder leaves them.
+
+    Args:
+        images: all of the request in their order; the readable ones have a row in the arrays.
+        class_tokens: (B,D).
+        patches: (B,N,D).
+        memories: (B,N,W_l) each.
+        grid: rows and columns of patches.
+        backbone: name and weights' hash.
+        batch_images: size of the batch that the first image was encoded in.
+    """
+
+    images: tuple[Seen | Refusal, ...]
+    class_tokens: Half
+    patches: Half
+    memories: tuple[Half, ...]
+    grid: tuple[int, int]
+    backbone: tuple[str, str]
+    decode_ms: float
+    encode_ms: float
+    batch_images: int
+
+    def tokens(self) -> PatchTokens:
+        """Float32 again, ready to be scored."""
+        image, patches, *memories = (
+            torch.from_numpy(x.astype(np.float32))
+            for x in (self.class_tokens, self.patches, *self.memories)
+        )
+        return PatchTokens(image, patches, tuple(memories), self.grid)
+
+
+def halved(tokens: PatchTokens) -> dict[str, Any]:
+    """The arrays of EncodedImages."""
+    return {
+        "class_tokens": _half(tokens.image),
+        "patches": _half(tokens.patches),
+        "memories": tuple(_half(memory) for memory in tokens.memories),
+        "grid": tokens.grid,
+    }
+
+
+def _half(values: torch.Tensor) -> Half:
+    return np.asarray(values.half().cpu())
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One image's verdict; pictures are PNG files by name."""
+
+    score: float
+    threshold: float | None
+    rejected: bool | None
+    reason: str
+    regions: Sequence[Region]
+    width: int
+    height: int
+    components: Sequence[tuple[str, str, str]] = ()  # name, caption, colour of those matched
+    pictures: dict[str, bytes] = field(default_factory=dict)
+    anomaly_map: npt.NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class ScoredImages:
+    """A request's verdicts, in its order, and who made them."""
+
+    images: tuple[Scored | Refusal, ...]
+    version: str
+    detector: str
+    refused: str | None  # why a newer champion is not used
+    decode_ms: float
+    encode_ms: float
+    score_ms: float
+    batch_images: int
