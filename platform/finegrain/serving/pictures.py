@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from finegrain.clip import RgbImage
 from finegrain.evaluation.figures import colourise, overlay, png
@@ -31,9 +30,7 @@ def overlay_png(
     return png(overlay(image, anomaly_map, *colour_range(anomaly_map, threshold)))
 
 
-def heatmap_layer(
-    anomaly_map: npt.NDArray[np.floating[Any]], threshold: float | None
-) -> bytes:
+def heatmap_layer(anomaly_map: npt.NDArray[np.floating[Any]], threshold: float | None) -> bytes:
     """The map alone, clear where it is low."""
     low, high = colour_range(anomaly_map, threshold)
     alpha = np.clip((anomaly_map - low) / max(high - low, 1e-12), 0, 1) ** 0.7

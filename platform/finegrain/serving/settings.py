@@ -30,7 +30,9 @@ class Settings(BaseModel):
 
     clip: str = "bundled"
     clip_weights: str | None = None
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: the faster, if it scores alike
+    precision: Literal["auto", "float32", "bfloat16"] = (
+        "auto"  # auto: the faster, if it scores alike
+    )
     encoder_cpus: Annotated[float, Field(gt=0)] = 1.0
     encoder_gpus: Annotated[float, Field(ge=0)] = 0.0
     encoder_min_replicas: Count = 1
@@ -61,7 +63,12 @@ class Settings(BaseModel):
                 f"max_batch_images = {self.max_batch_images} never fills; raise it to that at least"
             )
         for name in ("encoder", "fusion"):
-            least, most = getattr(self, f"{name}_min_replicas"), getattr(self, f"{name}_max_replicas")
+            least, most = (
+                getattr(self, f"{name}_min_replicas"),
+                getattr(self, f"{name}_max_replicas"),
+            )
             if most < least:
-                raise ValueError(f"{name}_max_replicas is {most}, below {name}_min_replicas {least}")
+                raise ValueError(
+                    f"{name}_max_replicas is {most}, below {name}_min_replicas {least}"
+                )
         return self

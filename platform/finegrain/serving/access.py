@@ -1,0 +1,107 @@
+"""Who may ask, and how much they may send."""
+
+import hmac
+import ipaddress
+import os
+from collections.abc import AsyncGenerator
+
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from finegrain.serving.messages import Refusal
+from finegrain.serving.service import ServiceError
+from finegrain.serving.settings import API_KEY, Settings
+
+RAW_TYPES = ("application/octet-stream", "")
+
+
+def check_access(request: Request) -> None:
+    """The API key where one is set; where none is, only this machine may ask.
+
+    A keyless server also refuses a foreign Host, so that a web page elsewhere can't reach it
+    through a name that resolves to loopback.
+
+    Raises:
+        ServiceError: 401 or 403.
+    """
+    expected = os.environ.get(API_KEY)
+    if expected:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        given = request.headers.get("x-api-key") or (token if scheme.lower() == "bearer" else "")
+        if not hmac.compare_digest(given.encode(), expected.encode()):
+            message = "send the API key as X-API-Key or as Authorization: Bearer KEY"
+            raise ServiceError(Refusal(401, "unauthorized", message))
+        return
+    host = request.headers.get("host", "").rsplit(":", 1)[0].strip("[]")
+    client = request.client.host if request.client else ""
+    forwarded = "x-forwarded-for" in request.headers or "forwarded" in request.headers
+    if forwarded or not (_is_loopback(client) and _is_loopback(host)):
+        message = f"only loopback may ask without a key; set {API_KEY} for the server"
+        raise ServiceError(Refusal(403, "forbidden", message))
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The request's body; ServiceError 413 as soon as it is longer than the limit."""
+    too_long = ServiceError(
+        Refusal(413, "body_size", f"the body has more than {limit:,} bytes, the most taken")
+    )
+    declared = request.headers.get("content-length", "0")
+    if not declared.isdecimal():
+        raise ServiceError(Refusal(400, "bad_length", f"Content-Length is {declared!r}"))
+    if int(declared) > limit:
+        raise too_long
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise too_long
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def read_images(request: Request, settings: Settings) -> list[bytes]:
+    """The images of a multipart form, or the one that is the body.
+
+    Raises:
+        ServiceError: 413, 415, or 422 for a form that can't be read.
+    """
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    multipart = content_type == "multipart/form-data"
+    if not (multipart or content_type.startswith("image/") or content_type in RAW_TYPES):
+        message = (
+            f"content type {content_type} is not taken; send an image as the body "
+            "(image/png, image/jpeg, ...) or several as multipart/form-data"
+        )
+        raise ServiceError(Refusal(415, "content_type", message))
+    body = await read_body(request, settings.max_body_bytes)
+    if not multipart:
+        return [body] if body else []
+    form = await _form(request, body, settings)
+    return [await part.read() for _, part in form.multi_items() if isinstance(part, UploadFile)]
+
+
+async def _form(request: Request, body: bytes, settings: Settings) -> FormData:
+    async def once() -> AsyncGenerator[bytes, None]:
+        yield body
+
+    try:
+        parser = MultiPartParser(request.headers, once(), max_files=settings.max_images + 1)
+        return await parser.parse()
+    except MultiPartException as error:
+        if "Too many files" in error.message:
+            message = f"more than {settings.max_images} images in one request"
+            raise ServiceError(Refusal(413, "too_many_images", message)) from error
+        raise ServiceError(Refusal(422, "bad_form", f"the form: {error.message}")) from error
+    except (KeyError, ValueError) as error:
+        message = f"the form can't be read: {error!r}; is its boundary in Content-Type?"
+        raise ServiceError(Refusal(422, "bad_form", message)) from error

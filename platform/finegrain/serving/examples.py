@@ -1,0 +1,32 @@
+"""Pictures to try: individuals of the factory that are in no data set, and the canary."""
+
+from functools import cache, lru_cache
+
+import numpy as np
+
+from finegrain.data.factory import CATEGORIES, render
+from finegrain.evaluation.figures import png
+
+INDIVIDUAL = 900  # far above the data set's own
+EACH = 2  # good ones, and of each defect
+
+EXAMPLES: dict[str, list[str]] = {
+    name: [f"{kind}-{i}" for kind in ("good", *part.defects) for i in range(EACH)]
+    for name, part in CATEGORIES.items()
+}
+
+
+@lru_cache(maxsize=64)
+def example_png(category: str, name: str) -> bytes:
+    """The file of one of EXAMPLES."""
+    kind, _, index = name.rpartition("-")
+    defect = None if kind == "good" else kind
+    return png(render(category, "test", defect, INDIVIDUAL + int(index), 0).image)
+
+
+@cache
+def canary() -> bytes:
+    """A small image that any category can score."""
+    ramp = np.linspace(0, 255, 64).astype(np.uint8)
+    across, down = np.meshgrid(ramp, ramp)
+    return png(np.stack([across, down, np.full_like(across, 128)], axis=-1))

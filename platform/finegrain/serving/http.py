@@ -1,0 +1,234 @@
+"""The routes: scores, categories, health, the inspector's page and its examples."""
+
+import json
+from importlib.metadata import version
+from importlib.resources import files
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from finegrain.captions import Caption
+from finegrain.serving.access import check_access, read_images
+from finegrain.serving.examples import EXAMPLES, canary, example_png
+from finegrain.serving.messages import Refusal, Scored
+from finegrain.serving.protocol_v2 import v2_router
+from finegrain.serving.schemas import (
+    CategoriesAnswer,
+    CategoryAnswer,
+    ErrorAnswer,
+    ReadyAnswer,
+    ScoreAnswer,
+)
+from finegrain.serving.service import ScoringService, ServiceError
+
+PICTURES = ("overlay", "heatmap", "components")
+PAGE_POLICY = "default-src 'self'; img-src 'self' data: blob:; style-src 'self'; script-src 'self'"
+BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "image/*": {"schema": {"type": "string", "format": "binary"}},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "images": {"type": "array", "items": {"type": "string", "format": "binary"}}
+                    },
+                }
+            },
+        },
+    }
+}
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorAnswer} for status in (401, 403, 404, 413, 415, 422, 429, 503, 504)
+}
+
+
+def make_app(service: ScoringService) -> FastAPI:
+    """The whole HTTP face of a service."""
+    app = FastAPI(
+        title="finegrain",
+        version=version("finegrain"),
+        description="Few-shot visual anomaly detection: scores, decisions and their reasons.",
+    )
+    _add_errors(app)
+    _add_scoring(app, service)
+    _add_health(app, service)
+    _add_page(app)
+    app.include_router(v2_router(service), dependencies=[Depends(check_access)])
+    return app
+
+
+def error_response(error: ServiceError) -> JSONResponse:
+    """The answer to a request that gets no score."""
+    headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
+    fault = {"code": error.refusal.code, "message": error.refusal.message}
+    return JSONResponse({"error": fault}, error.refusal.status, headers)
+
+
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(ServiceError)
+    async def refused(_request: Request, error: ServiceError) -> JSONResponse:
+        return error_response(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
+        faults = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        return error_response(ServiceError(Refusal(422, "invalid", "; ".join(faults))))
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        message = f"{request.method} {request.url.path}: {error.detail}; see /docs"
+        answer = error_response(ServiceError(Refusal(error.status_code, "http", message)))
+        answer.headers.update(error.headers or {})
+        return answer
+
+
+def _add_scoring(app: FastAPI, service: ScoringService) -> None:
+    guarded = [Depends(check_access)]
+
+    @app.post(
+        "/v1/categories/{dataset}/{category}/score",
+        response_model=ScoreAnswer,
+        responses={**ERRORS, 200: {"content": {"image/png": {}}}},
+        openapi_extra=BODY,
+        dependencies=guarded,
+        tags=["scoring"],
+    )
+    async def score(
+        request: Request,
+        dataset: str,
+        category: str,
+        heatmap: Annotated[
+            str | None, Query(pattern="^png$", description="answer the overlay")
+        ] = None,
+        pictures: Annotated[
+            str | None, Query(description=f"comma-separated, any of {', '.join(PICTURES)}")
+        ] = None,
+    ) -> Response:
+        """Score one image or several: decision, regions above the threshold, and why."""
+        await service.champion(dataset, category)  # before a body is read
+        wanted = _pictures(pictures, heatmap is not None)
+        images = await read_images(request, service.settings)
+        if heatmap and len(images) > 1:
+            message = f"heatmap=png answers one image; {len(images)} came. Use pictures=overlay"
+            raise ServiceError(Refusal(422, "one_image", message))
+        answered = await service.score(dataset, category, images, wanted)
+        first = answered.scored.images[0]
+        if isinstance(first, Refusal) and len(images) == 1:
+            raise ServiceError(first)
+        if heatmap and isinstance(first, Scored):
+            return Response(
+                first.pictures["overlay"], media_type="image/png", headers=_brief(first)
+            )
+        answer = ScoreAnswer.of(
+            answered.key, answered.champion.model, answered.scored, answered.total_ms
+        )
+        return Response(answer.model_dump_json(), media_type="application/json")
+
+    @app.get("/v1/categories", dependencies=guarded, responses=ERRORS, tags=["scoring"])
+    async def categories() -> CategoriesAnswer:
+        """What is served, and which versions."""
+        champions = await service.champions()
+        return CategoriesAnswer(
+            categories=[
+                CategoryAnswer(
+                    dataset=champion.dataset,
+                    category=champion.category,
+                    model=champion.model,
+                    version=champion.version,
+                )
+                for champion in sorted(champions.values(), key=lambda c: c.key)
+            ]
+        )
+
+    @app.get(
+        "/v1/categories/{dataset}/{category}/caption",
+        dependencies=guarded,
+        responses=ERRORS,
+        tags=["scoring"],
+    )
+    async def caption(dataset: str, category: str) -> Caption:
+        """The category's caption at its three levels."""
+        return await service.caption(dataset, category)
+
+
+def _pictures(given: str | None, overlay: bool) -> list[str]:
+    wanted = [name for name in (given or "").split(",") if name]
+    if unknown := [name for name in wanted if name not in PICTURES]:
+        message = f"no picture {', '.join(unknown)}; known: {', '.join(PICTURES)}"
+        raise ServiceError(Refusal(422, "unknown_picture", message))
+    return [*wanted, *(["overlay"] if overlay and "overlay" not in wanted else [])]
+
+
+def _brief(scored: Scored) -> dict[str, str]:
+    """The verdict as headers of a picture."""
+    return {
+        "X-Score": f"{scored.score:.6g}",
+        "X-Threshold": "" if scored.threshold is None else f"{scored.threshold:.6g}",
+        "X-Rejected": json.dumps(scored.rejected),
+    }
+
+
+def _add_health(app: FastAPI, service: ScoringService) -> None:
+    @app.get("/healthz", tags=["health"])
+    async def alive() -> dict[str, str]:
+        """The ingress answers."""
+        return {"status": "ok"}
+
+    @app.get("/readyz", responses=ERRORS, tags=["health"])
+    async def ready() -> ReadyAnswer:
+        """A canary image goes through the whole graph."""
+        champions = await service.champions()
+        if not champions:
+            message = "no category has a champion; promote a run with jobs/promote.py"
+            raise ServiceError(Refusal(503, "nothing_served", message))
+        champion = min(champions.values(), key=lambda c: c.key)
+        answered = await service.score(champion.dataset, champion.category, [canary()])
+        return ReadyAnswer(
+            ready=True,
+            category=champion.key,
+            version=answered.scored.version,
+            total_ms=answered.total_ms,
+        )
+
+
+def _add_page(app: FastAPI) -> None:
+    folder = files("finegrain.serving").joinpath("inspector")
+    kinds = {
+        "inspector.html": "text/html",
+        "inspector.js": "text/javascript",
+        "inspector.css": "text/css",
+    }
+    contents = {name: folder.joinpath(name).read_bytes() for name in kinds}
+
+    def served(name: str) -> Response:
+        headers = {"Content-Security-Policy": PAGE_POLICY, "Cache-Control": "no-cache"}
+        return Response(contents[name], media_type=kinds[name], headers=headers)
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> Response:
+        return served("inspector.html")
+
+    @app.get("/inspector.{suffix}", include_in_schema=False)
+    async def part(suffix: str) -> Response:
+        name = f"inspector.{suffix}"
+        if name not in contents:
+            raise HTTPException(404, f"no {name}")
+        return served(name)
+
+    @app.get("/v1/examples", tags=["examples"])
+    async def examples() -> dict[str, list[str]]:
+        """Test pictures of the factory's categories, drawn when asked for."""
+        return EXAMPLES
+
+    @app.get("/v1/examples/{category}/{name}", tags=["examples"], responses=ERRORS)
+    def example(category: str, name: str) -> Response:
+        """One of them as a PNG file."""
+        if name not in EXAMPLES.get(category, ()):
+            message = f"no example {category}/{name}; /v1/examples lists them"
+            raise ServiceError(Refusal(404, "unknown_example", message))
+        return Response(example_png(category, name), media_type="image/png")

@@ -1,0 +1,153 @@
+"""The HTTP answers, as OpenAPI shows them."""
+
+from base64 import b64encode
+from typing import Self
+
+from pydantic import BaseModel, Field
+
+from finegrain.serving.messages import Refusal, Scored, ScoredImages
+
+
+class Fault(BaseModel):
+    """What was wrong, in one word and in one sentence."""
+
+    code: str
+    message: str
+
+
+class ErrorAnswer(BaseModel):
+    """Every answer that is not a success."""
+
+    error: Fault
+
+
+class RegionAnswer(BaseModel):
+    """A connected area of the map above its threshold."""
+
+    box: tuple[int, int, int, int] = Field(description="left, top, right, bottom in pixels")
+    area: float = Field(description="share of the image, 0 to 1")
+    score: float
+    component: str | None = Field(description="whose prompt most of it was matched with")
+    caption: str | None = Field(description="what that component should look like")
+
+
+class ComponentAnswer(BaseModel):
+    """A component that some patch was matched with, and its colour in the components picture."""
+
+    name: str
+    caption: str
+    colour: str
+
+
+class ImageAnswer(BaseModel):
+    """The verdict on one image, or `error` alone."""
+
+    score: float | None = Field(default=None, description="higher is worse")
+    threshold: float | None = Field(default=None, description="calibrated on the shots")
+    rejected: bool | None = None
+    reason: str | None = None
+    regions: list[RegionAnswer] = []
+    width: int | None = None
+    height: int | None = None
+    components: list[ComponentAnswer] = []
+    pictures: dict[str, str] = Field(default={}, description="PNG files in base64, if asked for")
+    error: Fault | None = None
+
+
+class Checkpoint(BaseModel):
+    """Who answered."""
+
+    model: str
+    version: str
+    detector: str
+    refused: str | None = Field(default=None, description="why a newer champion is not used")
+
+
+class Timing(BaseModel):
+    """Where the time of a request went; `wait_ms` is queues and transport between the stages."""
+
+    decode_ms: float
+    encode_ms: float
+    score_ms: float
+    wait_ms: float
+    total_ms: float
+    batch_images: int = Field(description="images encoded together, those of others among them")
+
+
+class ScoreAnswer(BaseModel):
+    """The verdicts on a request's images, in their order."""
+
+    dataset: str
+    category: str
+    checkpoint: Checkpoint
+    results: list[ImageAnswer]
+    timing: Timing
+
+    @classmethod
+    def of(cls, key: str, model: str, scored: ScoredImages, total_ms: float) -> Self:
+        """From what fusion sent."""
+        dataset, _, category = key.partition("/")
+        stages = scored.decode_ms + scored.encode_ms + scored.score_ms
+        return cls(
+            dataset=dataset,
+            category=category,
+            checkpoint=Checkpoint(
+                model=model,
+                version=scored.version,
+                detector=scored.detector,
+                refused=scored.refused,
+            ),
+            results=[image_answer(image) for image in scored.images],
+            timing=Timing(
+                decode_ms=scored.decode_ms,
+                encode_ms=scored.encode_ms,
+                score_ms=scored.score_ms,
+                wait_ms=max(0.0, total_ms - stages),
+                total_ms=total_ms,
+                batch_images=scored.batch_images,
+            ),
+        )
+
+
+def image_answer(image: Scored | Refusal) -> ImageAnswer:
+    """One image's part of the answer."""
+    if isinstance(image, Refusal):
+        return ImageAnswer(error=Fault(code=image.code, message=image.message))
+    return ImageAnswer(
+        score=image.score,
+        threshold=image.threshold,
+        rejected=image.rejected,
+        reason=image.reason,
+        regions=[RegionAnswer(**vars(region)) for region in image.regions],
+        width=image.width,
+        height=image.height,
+        components=[
+            ComponentAnswer(name=name, caption=caption, colour=colour)
+            for name, caption, colour in image.components
+        ],
+        pictures={name: b64encode(content).decode() for name, content in image.pictures.items()},
+    )
+
+
+class CategoryAnswer(BaseModel):
+    """A category that is served."""
+
+    dataset: str
+    category: str
+    model: str
+    version: str
+
+
+class CategoriesAnswer(BaseModel):
+    """All that are served."""
+
+    categories: list[CategoryAnswer]
+
+
+class ReadyAnswer(BaseModel):
+    """A canary image went through the whole graph."""
+
+    ready: bool
+    category: str
+    version: str
+    total_ms: float

@@ -1,0 +1,233 @@
+"""What stands between HTTP and the graph: lookup, admission, one deadline, retries, measures.
+
+No FastAPI and no Ray in here: the graph is given as three functions.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from finegrain.captions import Caption
+from finegrain.data.images import open_image
+from finegrain.errors import ImageError
+from finegrain.serving.encoder import image_refusal
+from finegrain.serving.messages import Refusal, ScoredImages
+from finegrain.serving.settings import Settings
+from finegrain.tracking import Champion
+
+T = TypeVar("T")
+ATTEMPTS = 4  # of a request whose replica died
+PAUSE_SECONDS = 0.1  # before the first retry; it doubles
+
+
+class Graph(Protocol):
+    """The deployments behind the ingress."""
+
+    async def champions(self) -> dict[str, Champion]:
+        """What is served, by DATASET/CATEGORY."""
+        ...
+
+    async def caption(self, dataset: str, category: str) -> Caption | None:
+        """The category's caption."""
+        ...
+
+    async def score(
+        self, key: str, images: Sequence[bytes], pictures: Sequence[str]
+    ) -> ScoredImages | Refusal:
+        """Encode and score the images of one request."""
+        ...
+
+    def overloaded(self, error: Exception) -> bool:
+        """Whether a queue was full."""
+        ...
+
+    def lost_replica(self, error: Exception) -> bool:
+        """Whether a replica died under the request, so that another may serve it."""
+        ...
+
+
+class Meters(Protocol):
+    """Where measurements go."""
+
+    def request(self, category: str, status: int, version: str) -> None:
+        """Count an answered request."""
+        ...
+
+    def stage(self, name: str, milliseconds: float) -> None:
+        """Note how long a stage took."""
+        ...
+
+    def in_flight(self, images: int) -> None:
+        """Note how many images are being scored or wait for it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A scored request."""
+
+    key: str
+    champion: Champion
+    scored: ScoredImages
+    total_ms: float
+
+
+class ServiceError(Exception):
+    """A request that gets no score.
+
+    Args:
+        refusal: status, code and message.
+        retry_after: seconds after which another try makes sense.
+    """
+
+    def __init__(self, refusal: Refusal, retry_after: int | None = None) -> None:
+        super().__init__(refusal.message)
+        self.refusal, self.retry_after = refusal, retry_after
+
+
+class ScoringService:
+    """Scores requests through a graph within the settings' limits."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        graph: Graph,
+        meters: Meters,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.settings = settings
+        self._graph, self._meters, self._sleep = graph, meters, sleep
+        self._in_flight = 0
+        self._seconds_per_image = 0.1  # a running mean, for Retry-After
+        self._champions: dict[str, Champion] = {}
+        self._looked_up = -float("inf")
+
+    async def champions(self) -> dict[str, Champion]:
+        """What is served; asked of the catalog at most once in `poll_seconds`."""
+        if time.monotonic() - self._looked_up > self.settings.poll_seconds:
+            self._champions = await self._retried(self._graph.champions)
+            self._looked_up = time.monotonic()
+        return self._champions
+
+    async def champion(self, dataset: str, category: str) -> Champion:
+        """ServiceError 404 with the list where the category is not served."""
+        champions = await self.champions()
+        if found := champions.get(f"{dataset}/{category}"):
+            return found
+        served = ", ".join(sorted(champions)) or "nothing yet; promote a run with jobs/promote.py"
+        message = f"{dataset}/{category} is not served; served: {served}"
+        raise ServiceError(Refusal(404, "unknown_category", message))
+
+    async def caption(self, dataset: str, category: str) -> Caption:
+        """ServiceError 404 where the category is not served or has no caption."""
+        await self.champion(dataset, category)
+        found = await self._retried(lambda: self._graph.caption(dataset, category))
+        if found is None:
+            message = f"{dataset}/{category} is served by a detector without a caption"
+            raise ServiceError(Refusal(404, "no_caption", message))
+        return found
+
+    async def score(
+        self,
+        dataset: str,
+        category: str,
+        images: Sequence[bytes],
+        pictures: Sequence[str] = (),
+    ) -> Answered:
+        """The verdicts on the images of one request; a single bad image is the request's error.
+
+        Raises:
+            ServiceError: what HTTP answers instead.
+        """
+        start = time.perf_counter()
+        champion = await self.champion(dataset, category)
+        self._check(images)
+        self._admit(len(images))
+        try:
+            scored = await self._in_time(champion.key, images, pictures)
+        finally:
+            self._leave(len(images))
+        if isinstance(scored, Refusal):
+            raise ServiceError(scored)
+        total_ms = 1000 * (time.perf_counter() - start)
+        self._measure(scored, total_ms)
+        return Answered(champion.key, champion, scored, total_ms)
+
+    def _check(self, images: Sequence[bytes]) -> None:
+        """Refuse by header what can't be scored; of several images, only if all of them are so."""
+        limits = self.settings
+        if not images:
+            raise ServiceError(Refusal(422, "no_image", "the request has no image; send one"))
+        if len(images) > limits.max_images:
+            message = f"{len(images)} images in one request; at most {limits.max_images} are taken"
+            raise ServiceError(Refusal(413, "too_many_images", message))
+        refusals = [refusal for i, data in enumerate(images) if (refusal := self._header(i, data))]
+        too_large = [refusal for refusal in refusals if refusal.status == 413]
+        if too_large or len(refusals) == len(images):
+            raise ServiceError((too_large or refusals)[0])
+
+    def _header(self, index: int, data: bytes) -> Refusal | None:
+        name, most = f"image {index + 1}", self.settings.max_image_bytes
+        if len(data) > most:
+            message = f"{name} has {len(data):,} bytes; at most {most:,} are taken"
+            return Refusal(413, "image_size", message)
+        try:
+            open_image(data, name, self.settings.max_pixels)
+        except ImageError as error:
+            return image_refusal(error)
+        return None
+
+    def _admit(self, images: int) -> None:
+        most = self.settings.max_in_flight
+        if self._in_flight + images > most and self._in_flight:
+            raise self._busy(f"{self._in_flight} images are being scored; at most {most} are taken")
+        self._in_flight += images
+        self._meters.in_flight(self._in_flight)
+
+    def _leave(self, images: int) -> None:
+        self._in_flight -= images
+        self._meters.in_flight(self._in_flight)
+
+    def _busy(self, why: str) -> ServiceError:
+        wait = max(1, round(self._in_flight * self._seconds_per_image))
+        message = f"{why}. Try again in {wait} s"
+        return ServiceError(Refusal(429, "overloaded", message), retry_after=wait)
+
+    async def _in_time(
+        self, key: str, images: Sequence[bytes], pictures: Sequence[str]
+    ) -> ScoredImages | Refusal:
+        limit = self.settings.request_timeout_s
+        try:
+            async with asyncio.timeout(limit):
+                return await self._retried(lambda: self._graph.score(key, images, pictures))
+        except TimeoutError as error:
+            message = f"no answer within {limit:g} s"
+            raise ServiceError(Refusal(504, "timeout", message), retry_after=5) from error
+
+    async def _retried(self, call: Callable[[], Awaitable[T]]) -> T:
+        """The call's result; again where a replica died under it. Scoring twice does no harm."""
+        pause = PAUSE_SECONDS
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return await call()
+            except Exception as error:
+                if self._graph.overloaded(error):
+                    raise self._busy("the queues are full") from error
+                if not self._graph.lost_replica(error):
+                    raise
+                if attempt == ATTEMPTS:
+                    message = f"replicas were lost {ATTEMPTS} times under this request"
+                    refusal = Refusal(503, "replica_lost", message)
+                    raise ServiceError(refusal, retry_after=5) from error
+                await self._sleep(pause)
+                pause *= 2
+        raise AssertionError("unreachable")
+
+    def _measure(self, scored: ScoredImages, total_ms: float) -> None:
+        per_image = total_ms / 1000 / max(self._in_flight + len(scored.images), 1)
+        self._seconds_per_image += 0.05 * (per_image - self._seconds_per_image)
+        for name in ("decode", "encode", "score"):
+            self._meters.stage(name, getattr(scored, f"{name}_ms"))
+        self._meters.stage("total", total_ms)

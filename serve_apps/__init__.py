@@ -1,0 +1,1 @@
+"""Targets of `serve run` and `serve deploy`."""

@@ -1,0 +1,11 @@
+"""Online scoring: `serve run serve_apps.scoring:build`; `serve deploy serve_apps/scoring.yaml`."""
+
+from ray.serve import Application
+
+from finegrain.serving import Settings
+from finegrain.serving.graph import scoring_graph
+
+
+def build(args: Settings) -> Application:
+    """The graph of these settings; `serve run serve_apps.scoring:build name=value` sets them."""
+    return scoring_graph(args)
