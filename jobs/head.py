@@ -6,8 +6,9 @@ import signal
 import sys
 from pathlib import Path
 
-from finegrain.cluster.local import ENVIRONMENT, local_head
+from finegrain.cluster.local import local_head
 from finegrain.errors import InputError
+from finegrain.loopback import ENVIRONMENT
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from finegrain.captions import Provenance, caption_from_facts
 from finegrain.clip import load_backbone
-from finegrain.cluster.local import ENVIRONMENT
+from finegrain.loopback import ENVIRONMENT
 
 os.environ.update(ENVIRONMENT)  # before anything imports ray, which reads them only once
 

@@ -41,7 +41,7 @@ def new_directory(path: Path) -> Iterator[Path]:
         filled = scratch / "new"
         filled.mkdir()
         yield filled
-        if path.exists():
+        if path.exists():  # two writers at once: the last one stays
             path.rename(scratch / "old")
         filled.rename(path)
     finally:

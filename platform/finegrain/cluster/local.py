@@ -4,7 +4,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,25 +15,11 @@ from pathlib import Path
 import httpx
 
 from finegrain.errors import ConfigError
+from finegrain.loopback import ENVIRONMENT, free_ports, is_free
 
 START_SECONDS = 90
 STOP_SECONDS = 20
 TOKEN_FILE = Path.home() / ".ray" / "auth_token"
-ENVIRONMENT = {
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # binds every listener of the head to loopback
-    "RAY_AUTH_MODE": "token",
-    "RAY_USAGE_STATS_ENABLED": "0",
-}
-
-
-def free_ports(count: int) -> list[int]:
-    """Different ports that nothing listened on a moment ago."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [int(s.getsockname()[1]) for s in sockets]
-    finally:
-        for s in sockets:
-            s.close()
 
 
 def ray_environment() -> dict[str, str]:
@@ -67,14 +52,6 @@ def accepts_jobs(address: str) -> bool:
         return False
 
 
-def _is_free(port: int) -> bool:
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except OSError:
-        return False
-    return True
-
-
 @contextmanager
 def local_head(*, log: Path, cpus: int | None = None, dashboard_port: int = 0) -> Iterator[str]:
     """A head started for the block; gives the address that jobs are submitted to.
@@ -89,7 +66,7 @@ def local_head(*, log: Path, cpus: int | None = None, dashboard_port: int = 0) -
     """
     head, dashboard, agent, client = free_ports(4)
     port = dashboard_port or dashboard
-    if not _is_free(port):
+    if not is_free(port):
         raise ConfigError(f"port {port} is taken, perhaps by another Ray; choose another")
     scratch = tempfile.mkdtemp(prefix="ray-")  # short: Ray puts sockets in it
     command = [

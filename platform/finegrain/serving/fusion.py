@@ -177,6 +177,8 @@ class Fusion:
             slot.refused[version] = f"version {version} is refused: {error}"
             log.error("%s: %s", champion.key, slot.refused[version])
         except Exception as error:  # a registry or disk that may come back: try again
+            if slot.current is None:
+                raise
             log.warning("%s version %s can't be fetched: %s", champion.key, version, error)
 
 

@@ -139,9 +139,7 @@ class OpenSlot:
 class RayGraph:
     """The deployments as a ScoringService wants them."""
 
-    def __init__(
-        self, captions: Handle, encoder: Handle, fusion: Handle
-    ) -> None:
+    def __init__(self, captions: Handle, encoder: Handle, fusion: Handle) -> None:
         self._captions, self._encoder, self._fusion = captions, encoder, fusion
 
     async def champions(self) -> dict[str, Champion]:
@@ -188,7 +186,9 @@ class RayMeters:
 
     def __init__(self) -> None:
         self._requests = metrics.Counter(
-            "finegrain_requests", "Requests answered.", tag_keys=("category", "status", "version")
+            "finegrain_requests",
+            "Requests answered.",
+            tag_keys=("category", "status", "version"),  # type: ignore[arg-type]
         )
         self._stages = metrics.Histogram(
             "finegrain_stage_ms", "Time of a stage.", boundaries=MILLISECONDS, tag_keys=("stage",)

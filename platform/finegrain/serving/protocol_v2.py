@@ -225,7 +225,11 @@ def _answer(
     tail = b""
     for output in wanted:
         values = _values(output, scored)
-        entry = {"name": output, "datatype": OUTPUTS[output], "shape": list(values.shape)}
+        entry: dict[str, Any] = {
+            "name": output,
+            "datatype": OUTPUTS[output],
+            "shape": list(values.shape),
+        }
         if output in binary:
             raw = np.ascontiguousarray(values).tobytes()
             entry["parameters"] = {"binary_data_size": len(raw)}

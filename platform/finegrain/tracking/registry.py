@@ -6,8 +6,10 @@ A model's tag remembers every champion in order, so that a promotion can be take
 import json
 import logging
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
@@ -90,10 +92,16 @@ class Registry:
         stored = self._client.get_model_version(champion.model, version)
         target = folder / f"{champion.model}-{version}-{stored.run_id}"
         if not target.is_dir():
+            uri = self._client.get_model_version_download_uri(champion.model, version)
             with new_directory(target) as scratch:
-                uri = f"models:/{champion.model}/{version}"
-                download_artifacts(uri, dst_path=str(scratch), tracking_uri=self._uri)
+                self._download(uri, scratch)
         return target
+
+    def _download(self, uri: str, folder: Path) -> None:
+        """The files of an artifact folder, without that folder's own name."""
+        with TemporaryDirectory() as scratch:
+            found = download_artifacts(uri, dst_path=scratch, tracking_uri=self._uri)
+            shutil.copytree(found, folder, dirs_exist_ok=True)
 
     def promote(self, run_id: str, *, other_backbone: bool = False) -> Champion:
         """Register a run's checkpoint and make it the champion of its category.
@@ -152,13 +160,14 @@ class Registry:
 
     def _config(self, run_id: str) -> CheckpointConfig:
         """What the run's checkpoint says of itself."""
-        try:
-            folder = download_artifacts(
-                run_id=run_id, artifact_path=CHECKPOINT, tracking_uri=self._uri
-            )
-        except (MlflowException, OSError) as error:
-            raise CheckpointError(f"run {run_id} has no checkpoint to promote: {error}") from error
-        return read_config(Path(folder))
+        with TemporaryDirectory() as scratch:
+            folder = Path(scratch)
+            try:
+                self._download(f"runs:/{run_id}/{CHECKPOINT}", folder)
+            except (MlflowException, OSError) as error:
+                message = f"run {run_id} has no checkpoint to promote: {error}"
+                raise CheckpointError(message) from error
+            return read_config(folder)
 
     def _check_backbone(self, config: CheckpointConfig, before: Champion) -> None:
         run_id = self._client.get_model_version(before.model, before.version).run_id

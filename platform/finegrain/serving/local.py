@@ -1,0 +1,52 @@
+"""The application on this machine's loopback, for laptops, tests and measurements."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from finegrain.errors import ConfigError
+from finegrain.loopback import ENVIRONMENT, free_ports, is_free
+from finegrain.serving.settings import Settings
+
+LEAN = {  # fewer hops between threads in a replica; all that computes runs in threads of its own
+    "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
+    "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
+    "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1000",
+    "RAY_SERVE_LOG_TO_STDERR": "0",
+}
+
+
+@contextmanager
+def served(settings: Settings, *, port: int = 0, cpus: int | None = None) -> Iterator[str]:
+    """A Ray of its own with the application for the block; gives the address.
+
+    Args:
+        settings: of the application.
+        port: of HTTP; 0 takes a free one.
+        cpus: that Ray offers, the machine's by default, and never fewer than two.
+
+    Raises:
+        ConfigError: the port is taken.
+    """
+    if port and not is_free(port):
+        raise ConfigError(f"port {port} is taken; choose another with --port")
+    port = port or free_ports(1)[0]
+    os.environ.update(ENVIRONMENT | LEAN)  # Ray reads them when it is imported
+    import ray
+    from ray import serve
+
+    from finegrain.serving.graph import scoring_graph
+
+    cpus = cpus or max(2, os.cpu_count() or 2)
+    ray.init(num_cpus=cpus, include_dashboard=True, logging_level=logging.WARNING)
+    try:
+        serve.start(
+            http_options={"host": "127.0.0.1", "port": port, "location": "HeadOnly"},
+            logging_config={"enable_access_log": False},
+        )
+        serve.run(scoring_graph(settings), name="scoring", route_prefix="/")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        serve.shutdown()  # type: ignore[no-untyped-call]
+        ray.shutdown()
