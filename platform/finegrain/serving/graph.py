@@ -9,6 +9,8 @@ The answer of the encoder goes to fusion by reference: the ingress never holds t
 import asyncio
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -64,6 +66,7 @@ class EncoderReplica:
         self._encoder = Encoder(
             load_serving_backbone(settings), threads=max(1, int(settings.encoder_cpus))
         )
+        self._lane = ThreadPoolExecutor(1)  # a thread's memory is warm the next time
         self._batch.set_max_batch_size(settings.max_batch_images)  # type: ignore[attr-defined]
         self._batch.set_batch_wait_timeout_s(settings.batch_wait_ms / 1000)  # type: ignore[attr-defined]
         self._sizes = metrics.Histogram(
@@ -92,7 +95,8 @@ class EncoderReplica:
     @serve.batch
     async def _batch(self, pixels: list[Tensor]) -> list[tuple[PatchTokens, int]]:
         self._sizes.observe(len(pixels))
-        tokens = await asyncio.to_thread(self._encoder.encode, pixels)
+        loop = asyncio.get_running_loop()
+        tokens = await loop.run_in_executor(self._lane, self._encoder.encode, pixels)
         return [(one, len(pixels)) for one in tokens]
 
 
@@ -103,6 +107,7 @@ class FusionReplica:
         self._settings, self._encoder = settings, encoder
         self._fusion: Fusion | None = None
         self._opening = asyncio.Lock()
+        self._lane = ThreadPoolExecutor(1)
 
     async def score(
         self, encoded: EncodedImages | Refusal, *, pictures: Sequence[str]
@@ -113,7 +118,8 @@ class FusionReplica:
         except InputError as error:
             return Refusal(503, "no_checkpoint", str(error))
         assert self._fusion is not None
-        return await asyncio.to_thread(self._fusion.score, slot.slot, encoded, pictures=pictures)
+        score = partial(self._fusion.score, slot.slot, encoded, pictures=pictures)
+        return await asyncio.get_running_loop().run_in_executor(self._lane, score)
 
     async def _slot(self, key: str) -> "OpenSlot":
         """Overridden below by Serve's multiplexing, which keeps the most recently used."""

@@ -1,0 +1,33 @@
+#!/usr/bin/env python
+"""One client, saturation, overload and memory of the server against the bare computation.
+
+Needs champions of the factory's categories: `make serve` once.
+"""
+
+import argparse
+import sys
+from functools import partial
+
+from finegrain.errors import InputError
+from finegrain.serving.bench import bench_serve
+from finegrain.serving.settings import Settings, default_tracking_uri
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60, help="of overload [60]")
+    parser.add_argument("--requests", type=int, default=5000, help="of the memory run [5000]")
+    parser.add_argument("--tracking-uri", default=default_tracking_uri())
+    args = parser.parse_args()
+    try:
+        settings = Settings(tracking_uri=args.tracking_uri, encoder_max_replicas=1)
+        tell = partial(print, flush=True)
+        bench_serve(settings, seconds=args.seconds, requests=args.requests, tell=tell)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
