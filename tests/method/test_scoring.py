@@ -64,7 +64,7 @@ def test_visual_memory_is_equation_1():
                         (torch.randn(2, 4, 3), torch.randn(2, 4, 6)), (2, 2))  # fmt: skip
     tokens = PatchTokens(unit_norm(1, 8), unit_norm(1, 4, 8),
                          (torch.randn(1, 4, 3), torch.randn(1, 4, 6)), (2, 2))  # fmt: skip
-    found = VisualMemory.of(shots).distances(tokens)[0]
+    found = VisualMemory.of(shots).compare(tokens, MemoryConfig())[1][0]
     for i in range(4):
         levels = []
         for level, memory in zip(tokens.memories, shots.memories, strict=True):
@@ -73,7 +73,7 @@ def test_visual_memory_is_equation_1():
             ]
             levels.append(0.5 * min(1 - c for c in cosines))
         assert float(found[i]) == pytest.approx(sum(levels) / 2, abs=1e-6)
-    assert VisualMemory.of(shots).distances(shots).abs().max() < 1e-6
+    assert VisualMemory.of(shots).compare(shots, MemoryConfig())[1].abs().max() < 1e-6
 
 
 def test_harmonic_mean_of_zeros_is_zero():
@@ -96,7 +96,7 @@ def grid_tokens(count, rows, columns):
 def test_the_map_compares_with_what_lies_near(radius, joint):
     shots, tokens = grid_tokens(2, 3, 4), grid_tokens(2, 3, 4)
     config = MemoryConfig(radius=radius, joint=joint)
-    found = VisualMemory.of(shots).map_distances(tokens, config)
+    found = VisualMemory.of(shots).compare(tokens, config)[0]
 
     def distance(a, b):
         return 0.5 * (1 - float(F.cosine_similarity(a, b, dim=0)))
@@ -125,8 +125,8 @@ def test_the_map_compares_with_what_lies_near(radius, joint):
 
 def test_the_map_without_switches_is_equation_1():
     memory, tokens = VisualMemory.of(grid_tokens(2, 3, 4)), grid_tokens(2, 3, 4)
-    plain = memory.map_distances(tokens, MemoryConfig(radius=None, joint=False))
-    np.testing.assert_array_equal(plain, memory.distances(tokens))
+    plain, equation_1 = memory.compare(tokens, MemoryConfig(radius=None, joint=False))
+    np.testing.assert_array_equal(plain, equation_1)
 
 
 def test_fusions():

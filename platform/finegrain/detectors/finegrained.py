@@ -110,13 +110,12 @@ class FineGrained(Detector):
 
     def score(self, tokens: PatchTokens) -> Prediction:
         """M_v and M_p, fused."""
-        visual = self.memory.map_distances(tokens, self.config.memory)
-        peak = self.memory.distances(tokens).amax(1)
+        visual, plain = self.memory.compare(tokens, self.config.memory)
         prompt, matched = prompt_map(
             tokens.patches, self.features, self._local, self.temperature, self.config.scoring
         )
         image = class_scores(tokens, self.features, self.class_temperature)
-        patches, scores = fused(visual, prompt, peak, image, self.config.scoring.fusion)
+        patches, scores = fused(visual, prompt, plain.amax(1), image, self.config.scoring.fusion)
         maps = to_pixels(patches, tokens.grid)
         return Prediction(
             scores.cpu().numpy(), maps.cpu().numpy(), matched.to(torch.int16).cpu().numpy()

@@ -1,6 +1,7 @@
 """VAD, the visual memory: how far a token is from everything that the shots show (Eq. 1)."""
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -29,43 +30,49 @@ class VisualMemory:
             tuple(F.normalize(level, dim=-1).view(len(level), *shots.grid, -1) for level in levels)
         )
 
-    def distances(self, tokens: PatchTokens) -> Tensor:  # -> (B,N)
-        """M_v: ½ · min over the memory of (1 − cos), mean over the tower's levels; in [0, 1]."""
-        levels = zip(tokens.memories, self.levels[:-1], strict=True)
-        return torch.stack([_nearest(level, memory, None) for level, memory in levels]).mean(0)
+    def compare(self, tokens: PatchTokens, config: MemoryConfig) -> tuple[Tensor, Tensor]:
+        """M_v (B,N), in [0, 1], as the map takes it, and as Eq. 1 has it.
 
-    def map_distances(self, tokens: PatchTokens, config: MemoryConfig) -> Tensor:  # -> (B,N)
-        """M_v as the map takes it; Eq. 1 where both switches are off.
-
-        Departure: a token is compared with what the shots show at about its place, so that a
-        component that is missing or in another's place is far from everything, and the joint space
-        counts as one more level. Its distances are brought to the scale of the others: a level's is
-        the mean distance between two tokens of the shots.
+        Eq. 1: ½ · min over the memory of (1 − cos), mean over the tower's levels. Departure in the
+        map, unless both switches are off: a token is compared with what the shots show at about
+        its place, so that a component that is missing or in another's place is far from everything,
+        and the joint space counts as one more level. Its distances are brought to the scale of the
+        others: a level's is the mean distance between two tokens of the shots.
         """
-        levels = [*zip(tokens.memories, self.levels[:-1], strict=True)]
+        levels = zip(tokens.memories, self.levels[:-1], strict=True)
         found = [_nearest(level, memory, config.radius) for level, memory in levels]
+        near, anywhere = [pair[0] for pair in found], [pair[1] for pair in found]
         if config.joint:
-            spreads = [_spread(memory) for memory in self.levels]
-            scale = torch.stack(spreads[:-1]).mean() / spreads[-1]
-            found.append(scale * _nearest(tokens.patches, self.levels[-1], config.radius))
-        return torch.stack(found).mean(0).clamp(0, 1)
+            joint = _nearest(tokens.patches, self.levels[-1], config.radius)[0]
+            near.append(self._joint_scale * joint)
+        return torch.stack(near).mean(0).clamp(0, 1), torch.stack(anywhere).mean(0)
+
+    @cached_property
+    def _joint_scale(self) -> Tensor:
+        spreads = [_spread(memory) for memory in self.levels]
+        return torch.stack(spreads[:-1]).mean() / spreads[-1]
 
 
-def _nearest(tokens: Tensor, memory: Tensor, radius: int | None) -> Tensor:
-    """(B,N,W), (K,rows,columns,W) -> (B,N), within a radius of rows and columns or anywhere."""
+def _nearest(tokens: Tensor, memory: Tensor, radius: int | None) -> tuple[Tensor, Tensor]:
+    """(B,N,W), (K,rows,columns,W) -> twice (B,N): within the radius in rows and columns, anywhere.
+
+    The same twice where the radius is None.
+    """
     rows, columns = memory.shape[1:3]
     known = memory.flatten(0, 2)
-    similar = []
+    near, anywhere = [], []
     for some in torch.split(F.normalize(tokens, dim=-1), CHUNK):
         cosines = some @ known.T  # (b,N,K·N)
+        anywhere.append(cosines.amax(-1))
         if radius is not None:
             far = ~_near(rows, columns, radius).to(cosines.device)
-            by_shot = cosines.view(*cosines.shape[:2], len(memory), -1)
-            cosines = by_shot.masked_fill(far[:, None], -torch.inf).flatten(2)
-        similar.append(cosines.amax(-1))
-    return ((1 - torch.cat(similar)) / 2).clamp(0, 1)
+            by_place = cosines.view(*cosines.shape[:2], len(memory), -1).amax(2)  # (b,N,N)
+            near.append(by_place.masked_fill(far, -torch.inf).amax(-1))
+    distances = [((1 - torch.cat(found)) / 2).clamp(0, 1) for found in (near or anywhere, anywhere)]
+    return distances[0], distances[1]
 
 
+@lru_cache(maxsize=8)
 def _near(rows: int, columns: int, radius: int) -> Tensor:
     """(N,N): whether two places lie within the radius of each other in both directions."""
     row = torch.arange(rows).repeat_interleave(columns)
