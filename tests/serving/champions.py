@@ -1,0 +1,54 @@
+"""Small champions of the factory's categories in a registry of their own."""
+
+import os
+from pathlib import Path
+
+from mlflow import MlflowClient
+
+from finegrain.calibration import calibrate, encoded_copies
+from finegrain.captions import find_caption
+from finegrain.checkpoint import save_detector
+from finegrain.clip import encode
+from finegrain.data.factory import render
+from finegrain.detectors import make_detector
+from finegrain.tracking.runs import EXPERIMENT, PATIENCE
+
+CATEGORIES = ("blister_pack", "gasket", "gear", "pcb")
+
+
+def shots_of(category, count=2, first=0):
+    return [render(category, "train", None, first + i, 0).image for i in range(count)]
+
+
+def fitted(backbone, category, seed=0, first=0):
+    """FineGrainedAD with few epochs, and its thresholds."""
+    options = {
+        "caption": find_caption("factory", category).model_dump(mode="json"),
+        "training": {"epochs": 1},
+        "regions": {"fine_resolution": False},
+    }
+    shots = shots_of(category, first=first)
+    detector = make_detector("finegrained", backbone, options, seed=seed).fit(shots)
+    copies = [encoded_copies(backbone, shot) for shot in shots]
+    return detector, calibrate(detector, encode(backbone, shots), copies)
+
+
+def logged(uri, folder: Path, detector, thresholds, category) -> str:
+    """A run with that checkpoint, as a benchmark leaves it; its id."""
+    for variable, value in PATIENCE.items():
+        os.environ.setdefault(variable, value)
+    client = MlflowClient(uri)
+    found = client.get_experiment_by_name(EXPERIMENT)
+    experiment = (
+        found.experiment_id
+        if found
+        else client.create_experiment(EXPERIMENT, artifact_location=(folder / "artifacts").as_uri())
+    )
+    run = client.create_run(experiment, run_name=category).info.run_id
+    checkpoint = folder / run / "checkpoint"
+    save_detector(
+        detector, checkpoint, dataset="factory", category=category, shots=[], thresholds=thresholds
+    )
+    client.log_artifacts(run, str(checkpoint), "checkpoint")
+    client.set_terminated(run)
+    return run

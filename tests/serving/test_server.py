@@ -1,0 +1,361 @@
+"""A real server over real HTTP, against the detectors in this process."""
+
+import base64
+import io
+import json
+import re
+import shutil
+import struct
+import threading
+import time
+from zlib import crc32
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from finegrain.checkpoint import CONFIG, WEIGHTS
+from finegrain.clip import encode
+from finegrain.data.factory import render
+from finegrain.data.images import decode_rgb
+from finegrain.evaluation.figures import png
+from finegrain.serving.client import Client, ScoringError
+from tests.conftest import bundled
+from tests.serving.champions import CATEGORIES, fitted, logged
+
+PCB = "/v1/categories/factory/pcb/score"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+)  # fmt: skip
+
+
+def picture(category, index, defect=None):
+    return png(render(category, "test", defect, index, 3).image)
+
+
+PIXELS = picture("pcb", 0)
+
+
+def test_scores_over_http_are_those_of_the_detector(server, champions):
+    with Client(server.address) as client:
+        for category, count in zip(CATEGORIES, (13, 13, 12, 12), strict=True):
+            detector, thresholds = champions.detectors[category]
+            images = [picture(category, i) for i in range(count)]
+            expected = detector.score(encode(bundled(), [decode_rgb(data) for data in images]))
+            answers = [
+                result
+                for start in range(0, count, 5)
+                for result in client.score(f"factory/{category}", images[start : start + 5]).results
+            ]
+            np.testing.assert_allclose([a.score for a in answers], expected.image_scores, atol=1e-3)
+            assert all(a.threshold == pytest.approx(thresholds.image) for a in answers)
+            assert [a.rejected for a in answers] == [a.score > a.threshold for a in answers]
+            peaks = expected.anomaly_maps.max((1, 2))
+            for answer, peak in zip(answers, peaks, strict=True):
+                if abs(peak - thresholds.pixel) > 1e-3:
+                    assert bool(answer.regions) == (peak > thresholds.pixel)
+                if answer.regions:
+                    assert answer.regions[0].score == pytest.approx(peak, abs=1e-3)
+                    assert answer.regions[0].caption in dict(detector.units).values()
+
+
+def test_an_overlay_is_a_picture_of_the_images_size_with_the_verdict_in_headers(http):
+    answer = http.post(PCB, params={"heatmap": "png"}, content=PIXELS)
+    assert answer.headers["content-type"] == "image/png"
+    assert decode_rgb(answer.content).shape == decode_rgb(PIXELS).shape
+    assert (float(answer.headers["x-score"]) > float(answer.headers["x-threshold"])) == json.loads(
+        answer.headers["x-rejected"]
+    )
+
+
+def test_pictures_come_with_the_answer_when_asked_for(http):
+    answer = http.post(PCB, params={"pictures": "heatmap,components,overlay"}, content=PIXELS)
+    pictures = answer.json()["results"][0]["pictures"]
+    assert sorted(pictures) == ["components", "heatmap", "overlay"]
+    assert Image.open(io.BytesIO(base64.b64decode(pictures["heatmap"]))).mode == "RGBA"
+
+
+def test_a_bad_image_among_good_ones_is_its_own_error(http):
+    parts = [("images", ("a.png", PIXELS)), ("images", ("b.png", PIXELS[:900])),
+             ("images", ("c.png", PIXELS))]  # fmt: skip
+    results = http.post(PCB, files=parts).json()["results"]
+    assert [r["error"] and r["error"]["code"] for r in results] == [None, "undecodable", None]
+    assert results[0]["score"] == pytest.approx(results[2]["score"], abs=1e-5)
+    assert results[1]["score"] is None
+
+
+def test_categories_captions_health_and_documentation(http):
+    listed = http.get("/v1/categories").json()["categories"]
+    assert [c["category"] for c in listed] == list(CATEGORIES)
+    caption = http.get("/v1/categories/factory/gear/caption").json()
+    assert caption["foreground"] == "gear"
+    assert caption["components"][0]["caption"]
+    assert http.get("/healthz").json() == {"status": "ok"}
+    assert http.get("/readyz").json()["ready"] is True
+    paths = http.get("/openapi.json").json()["paths"]
+    assert "/v1/categories/{dataset}/{category}/score" in paths
+
+
+def test_the_open_inference_protocol_scores_alike(http):
+    plain = http.post(PCB, content=PIXELS).json()["results"][0]["score"]
+    name = "finegrain-factory-pcb"
+    assert http.get("/v2/health/ready").json() == {"ready": True}
+    assert http.get(f"/v2/models/{name}").json()["inputs"][0]["datatype"] == "BYTES"
+    assert http.get(f"/v2/models/{name}/ready").json()["ready"] is True
+    data = base64.b64encode(PIXELS).decode()
+    tensor = {"name": "image", "shape": [1], "datatype": "BYTES"}
+    asked = {"id": "7", "inputs": [{**tensor, "data": [data]}]}
+    answer = http.post(f"/v2/models/{name}/infer", json=asked).json()
+    outputs = {output["name"]: output for output in answer["outputs"]}
+    assert answer["id"] == "7"
+    assert outputs["image_score"]["data"][0] == pytest.approx(plain, abs=1e-6)
+    assert outputs["rejected"]["datatype"] == "BOOL"
+
+    pixels = np.stack([decode_rgb(PIXELS)] * 2)
+    for sent, shape, kind in (
+        (struct.pack("<I", len(PIXELS)) + PIXELS, [1], "BYTES"),
+        (pixels.tobytes(), list(pixels.shape), "UINT8"),
+    ):
+        size = {"binary_data_size": len(sent)}
+        tensor = {"name": "image", "shape": shape, "datatype": kind, "parameters": size}
+        wanted = [{"name": "image_score"},
+                  {"name": "anomaly_map", "parameters": {"binary_data": True}}]  # fmt: skip
+        head = json.dumps({"inputs": [tensor], "outputs": wanted}).encode()
+        length = {"Inference-Header-Content-Length": str(len(head))}
+        answer = http.post(f"/v2/models/{name}/infer", content=head + sent, headers=length)
+        end = int(answer.headers["inference-header-content-length"])
+        score, map_ = json.loads(answer.content[:end])["outputs"]
+        assert score["data"] == pytest.approx([plain] * shape[0], abs=1e-6)
+        assert map_["shape"] == [shape[0], 400, 400]
+        values = np.frombuffer(answer.content[end:], np.float32)
+        assert values.size == shape[0] * 400 * 400
+        assert values.max() > 0
+
+
+def _gif():
+    stream = io.BytesIO()
+    Image.new("RGB", (32, 32)).save(stream, "GIF")
+    return stream.getvalue()
+
+
+def _header_only(width, height):
+    """A PNG that claims to be that large."""
+    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    header = struct.pack(">I", 13) + body + struct.pack(">I", crc32(body))
+    return b"\x89PNG\r\n\x1a\n" + header + PIXELS[33:]
+
+
+def _post(content=PIXELS, path=PCB, **options):
+    return lambda http: http.post(path, content=content, **options)
+
+
+def _infer(content, **options):
+    path = "/v2/models/finegrain-factory-pcb/infer"
+    if isinstance(content, dict):
+        content = json.dumps({"inputs": [content]})
+    return _post(content, path, **options)
+
+
+def _chunks(count, size):
+    return (bytes(size) for _ in range(count))
+
+
+BYTES = {"name": "image", "shape": [1], "datatype": "BYTES"}
+MALFORMED = {
+    "no body": (_post(b""), 422, "has no image"),
+    "text": (_post(b"not an image at all"), 415, "is not an image"),
+    "a GIF": (_post(_gif()), 415, "needed PNG, JPEG"),
+    "a PDF": (_post(b"%PDF-1.7\n" + bytes(100)), 415, "is not an image"),
+    "cut PNG": (_post(PIXELS[:2000]), 422, "damaged or cut short"),
+    "PNG signature alone": (_post(PIXELS[:8]), 415, "is not an image"),
+    "cut JPEG": (_post(b"\xff\xd8\xff\xe0" + bytes(20)), 415, "is not an image"),
+    "tiny image": (_post(png(np.zeros((4, 4, 3), np.uint8))), 413, "needed 8 pixels a side"),
+    "huge claim": (_post(_header_only(60_000, 60_000)), 413, "pixels"),
+    "just above the pixel limit": (_post(_header_only(5001, 5000)), 413, "at most 25,000,000"),
+    "too many bytes": (_post(bytes(17 * 2**20)), 413, "at most 16,777,216"),
+    "too long a body": (_post(bytes(65 * 2**20)), 413, "67,108,864"),
+    "too long in chunks": (lambda http: http.post(PCB, content=_chunks(66, 2**20)), 413, "most"),
+    "JSON": (lambda http: http.post(PCB, json={"url": "file:///etc/passwd"}), 415, "json"),
+    "form fields": (lambda http: http.post(PCB, data={"image": "x"}), 415, "urlencoded"),
+    "multipart without a file": (
+        lambda http: http.post(PCB, content=b"--b\r\nContent-Disposition: form-data; name=\"a\""
+                               b"\r\n\r\nx\r\n--b--\r\n",
+                               headers={"content-type": "multipart/form-data; boundary=b"}),
+        422, "has no image",
+    ),
+    "multipart without boundary": (
+        _post(headers={"content-type": "multipart/form-data"}), 422, "boundary",
+    ),
+    "broken multipart": (
+        _post(b"--b\r\nnonsense", headers={"content-type": "multipart/form-data; boundary=b"}),
+        422, "form",
+    ),
+    "too many files": (
+        lambda http: http.post(PCB, files=[("images", ("a", PIXELS[:50]))] * 40), 413, "images",
+    ),
+    "two bad images": (
+        lambda http: http.post(PCB, files=[("images", ("a", b"x")), ("images", ("b", b"y"))]),
+        415, "image 1 is not",
+    ),
+    "overlay of two": (
+        lambda http: http.post(PCB, params={"heatmap": "png"},
+                               files=[("images", ("a", PIXELS)), ("images", ("b", PIXELS))]),
+        422, "answers one image",
+    ),
+    "unknown category": (_post(path="/v1/categories/factory/pcbs/score"), 404, "factory/gear"),
+    "unknown data set": (_post(path="/v1/categories/x/pcb/score"), 404, "is not served"),
+    "odd name": (_post(path="/v1/categories/factory/..%2Fpcb/score"), 404, "v1/categories"),
+    "unknown picture": (_post(params={"pictures": "heatmap,x"}), 422, "no picture x"),
+    "unknown heatmap": (_post(params={"heatmap": "jpg"}), 422, "heatmap"),
+    "wrong method": (lambda http: http.get(PCB), 405, "GET"),
+    "wrong path": (_post(path="/v1/score"), 404, "see /docs"),
+    "foreign host": (_post(headers={"host": "evil.example"}), 403, "only loopback"),
+    "forwarded": (_post(headers={"x-forwarded-for": "10.0.0.9"}), 403, "only loopback"),
+    "v2: not JSON": (_infer(b"{"), 400, "not JSON"),
+    "v2: no inputs": (_infer(b"{}"), 400, "inputs"),
+    "v2: unknown model": (_post(b"{}", "/v2/models/x/infer"), 404, "finegrain-factory-pcb"),
+    "v2: other input": (_infer({**BYTES, "name": "x", "data": []}), 400, "needed one input"),
+    "v2: not base64": (_infer({**BYTES, "data": ["???"]}), 400, "base64"),
+    "v2: shape": (_infer({**BYTES, "shape": [2], "data": ["QUJD"]}), 400, "shape is \\[2\\]"),
+    "v2: pixels as JSON": (
+        _infer({**BYTES, "datatype": "UINT8", "shape": [1, 8, 8, 3], "data": [0] * 192}),
+        400, "as JSON",
+    ),
+    "v2: header length": (
+        _infer(b"{}", headers={"inference-header-content-length": "99"}), 400, "99",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_a_malformed_request_gets_a_clear_answer(http, name):
+    request, status, message = MALFORMED[name]
+    answer = request(http)
+    assert answer.status_code == status, answer.text[:300]
+    assert re.search(message, answer.json()["error"]["message"]), answer.text[:300]
+    assert http.post(PCB, content=PIXELS).status_code == 200
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+def test_the_inspector_shows_a_verdict_after_a_click(server):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        page = browser.new_page()
+        errors = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(server.address)
+        page.select_option("#category", "factory/gear")
+        page.click("[data-example='good-0']")
+        page.wait_for_selector("#stage:not([hidden])")
+        assert page.inner_text("#decision") in ("Accepted", "Rejected")
+        assert "version 1" in page.inner_text("#timing")
+        assert page.evaluate("document.getElementById('heatmap').naturalWidth") == 400
+        page.focus("#show-components")
+        page.keyboard.press("Space")
+        assert page.is_visible("#components")
+        assert page.locator("#legend li").count() > 0
+        page.set_input_files("#file", {"name": "x", "mimeType": "image/png", "buffer": b"no"})
+        page.wait_for_function("document.getElementById('status').textContent.includes('image 1')")
+        browser.close()
+    assert not errors
+
+
+def replicas(server, name):
+    """The processes of a deployment."""
+    family = psutil.Process(server.process.pid).children(recursive=True)
+    others = [p for p in psutil.process_iter(["cmdline"]) if p not in family]
+    found = []
+    for process in [*family, *others]:
+        try:
+            title = " ".join(process.cmdline())
+        except psutil.Error:
+            continue
+        if f"ray::ServeReplica:scoring:{name}" in title:
+            found.append(process)
+    return found
+
+
+def bad_run(champions, category) -> str:
+    """A checkpoint whose memory is missing."""
+    detector, thresholds = champions.detectors[category]
+    run = logged(champions.uri, champions.folder, detector, thresholds, category)
+    stored = champions.folder / "artifacts" / run / "artifacts" / "checkpoint"
+    state = load_file(stored / WEIGHTS)
+    kept = {k: v for k, v in state.items() if not k.startswith("units")}
+    save_file(kept, stored / WEIGHTS)
+    assert (stored / CONFIG).exists()
+    return run
+
+
+def test_no_request_fails_while_replicas_die_and_champions_change(server, champions):
+    """Kill an encoder, kill a fusion replica, promote a version, promote a broken one."""
+    category, versions, failures = "gear", [], []
+    detector, thresholds = fitted(bundled(), category, first=5)
+    better = logged(champions.uri, champions.folder, detector, thresholds, category)
+    image = picture(category, 1)
+
+    def send():
+        with Client(server.address, retries=0) as client:
+            for _ in range(200):
+                try:
+                    answer = client.score(f"factory/{category}", [image])
+                    versions.append((answer.checkpoint.version, answer.checkpoint.refused))
+                except ScoringError as error:
+                    failures.append(error)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+
+    def wait_for(count):
+        deadline = time.monotonic() + 120
+        while len(versions) < count and thread.is_alive():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    wait_for(20)
+    for name in ("Encoder", "Fusion"):
+        replicas(server, name)[0].kill()
+        wait_for(len(versions) + 20)
+    promoted = champions.registry.promote(better)
+    start = time.monotonic()
+    while not versions or versions[-1][0] != promoted.version:
+        assert time.monotonic() - start < 10, versions[-1:]
+        time.sleep(0.05)
+    broken = champions.registry.promote(bad_run(champions, category))
+    wait_for(200)
+    thread.join(120)
+    with Client(server.address, retries=0) as client:
+        deadline = time.monotonic() + 10
+        while not (answer := client.score(f"factory/{category}", [image]).checkpoint).refused:
+            assert time.monotonic() < deadline
+            time.sleep(0.3)
+    assert answer.version == promoted.version
+    assert f"version {broken.version} is refused" in answer.refused
+    assert not failures
+    assert len(versions) == 200
+    seen = [version for version, _ in versions]
+    assert seen == sorted(seen)
+    assert set(seen) == {"1", promoted.version}
+
+    champions.registry.rollback("factory", category)
+    champions.registry.rollback("factory", category)
+    with Client(server.address) as client:
+        deadline = time.monotonic() + 10
+        while client.score(f"factory/{category}", [image]).checkpoint.version != "1":
+            assert time.monotonic() < deadline
+            time.sleep(0.3)
+
+
+def test_the_server_listens_on_loopback_alone(server):
+    port = int(server.address.rsplit(":", 1)[1])
+    listening = [
+        c.laddr.ip for c in psutil.net_connections("tcp")
+        if c.status == psutil.CONN_LISTEN and c.laddr.port == port
+    ]  # fmt: skip
+    assert set(listening) == {"127.0.0.1"}
