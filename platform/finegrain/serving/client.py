@@ -43,9 +43,11 @@ class _Protocol:
     def score(self, category: str, images: Sequence[Image], pictures: Sequence[str]) -> Steps:
         contents = [i.read_bytes() if isinstance(i, Path) else i for i in images]
         url = f"/v1/categories/{quote(category)}/score"
-        parts = [("images", (f"{n}", content)) for n, content in enumerate(contents)]
         params = {"pictures": ",".join(pictures)} if pictures else {}
-        response = yield from self._ask("POST", url, {"files": parts, "params": params})
+        body: dict[str, Any] = {"content": contents[0]}  # a form has to be taken apart again
+        if len(contents) != 1:
+            body = {"files": [("images", (f"{n}", one)) for n, one in enumerate(contents)]}
+        response = yield from self._ask("POST", url, {**body, "params": params})
         return ScoreAnswer.model_validate_json(response.content)
 
     def categories(self) -> Steps:

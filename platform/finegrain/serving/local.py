@@ -9,11 +9,9 @@ from finegrain.errors import ConfigError
 from finegrain.loopback import ENVIRONMENT, free_ports, is_free
 from finegrain.serving.settings import Settings
 
-LEAN = {  # fewer hops between threads of a replica; what computes runs in threads of its own
-    "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
-    "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
-    "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1000",
-    "RAY_SERVE_LOG_TO_STDERR": "0",
+LEAN = {
+    "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",  # one loop a replica; what computes has its own threads
+    "RAY_SERVE_ENABLE_DIRECT_INGRESS": "0",  # it would open a port for every ingress replica
     "RAY_worker_niceness": "0",  # the 15 of batch work would put answers behind everything else
 }
 

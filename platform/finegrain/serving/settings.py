@@ -40,7 +40,7 @@ class Settings(BaseModel):
     encoder_max_ongoing: Count = 16  # requests that a replica has at once, decoding or encoding
     encoder_target_ongoing: Count = 8  # above it, replicas are added
     max_batch_images: Count = 8
-    batch_wait_ms: Annotated[float, Field(ge=0)] = 2.0
+    batch_wait_ms: Annotated[float, Field(ge=0)] = 0.0  # batches fill while one is encoded
 
     fusion_min_replicas: Count = 1
     fusion_max_replicas: Count = 2
