@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .PHONY: setup demo test lint types unit head mlflow bench-overhead bench-metrics \
-	pretrain eval-backbone bench-clip
+	pretrain eval-backbone bench-clip serve bench-serve browser
 
 demo: setup  ## the main job on the factory: a Ray head on loopback, the benchmark, its table
 	$(BIN)/python jobs/demo.py --output runs/demo-$$(date +%Y%m%d-%H%M%S) --shots 1 4 --seeds 0 1 \
@@ -12,7 +12,7 @@ demo: setup  ## the main job on the factory: a Ray head on loopback, the benchma
 		--set finegrained:20epochs.training.epochs=20 $(ARGS)
 	@echo "MLflow: make mlflow   Ray dashboard: make head, then make demo in another terminal"
 
-test: setup lint types unit  ## everything that CI checks
+test: setup browser lint types unit  ## everything that CI checks
 
 lint:
 	$(BIN)/ruff check .
@@ -31,6 +31,17 @@ mlflow: setup  ## the recorded runs at http://127.0.0.1:5000 until Ctrl-C
 	$(BIN)/mlflow server --host 127.0.0.1 --port 5000 --workers 1 \
 		--backend-store-uri sqlite:///$(CURDIR)/runs/mlflow.db \
 		--artifacts-destination $(CURDIR)/runs/mlflow-artifacts
+
+serve: setup  ## the server with its inspector at http://127.0.0.1:8000 until Ctrl-C
+	$(BIN)/python jobs/serve.py $(ARGS)
+
+bench-serve: setup  ## what serving costs beyond the computation; ten minutes
+	$(BIN)/python jobs/bench_serve.py $(ARGS)
+
+browser:  ## Chromium for the inspector's test, where this user may install it
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+		{ apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } 2>/dev/null || \
+		echo "no Chromium here, and none could be installed: the inspector's test is skipped"
 
 bench-overhead: setup  ## what a trial costs beyond its detector
 	$(BIN)/python jobs/bench_overhead.py

@@ -9,7 +9,7 @@ import sys
 from functools import partial
 
 from finegrain.errors import InputError
-from finegrain.serving.bench import bench_serve
+from finegrain.serving.bench import bench_serve, watch_scaling
 from finegrain.serving.settings import Settings, default_tracking_uri
 
 
@@ -18,10 +18,16 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60, help="of overload [60]")
     parser.add_argument("--requests", type=int, default=5000, help="of the memory run [5000]")
     parser.add_argument("--tracking-uri", default=default_tracking_uri())
+    parser.add_argument(
+        "--scaling", action="store_true", help="only watch encoders come and go on two nodes"
+    )
     args = parser.parse_args()
     try:
-        settings = Settings(tracking_uri=args.tracking_uri, encoder_max_replicas=1)
         tell = partial(print, flush=True)
+        if args.scaling:
+            watch_scaling(Settings(tracking_uri=args.tracking_uri), tell)
+            return 0
+        settings = Settings(tracking_uri=args.tracking_uri, encoder_max_replicas=1)
         bench_serve(settings, seconds=args.seconds, requests=args.requests, tell=tell)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

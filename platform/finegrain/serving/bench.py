@@ -62,6 +62,10 @@ async def _measured(
         full = await closed_loop(client, turns, clients=24, count=600)
         share = full.images_per_second / alone
         tell(f"\nsaturated: {100 * share:.0f} % of the encoder alone\n{full.text()}")
+        eights = [(category, images * 8) for category, images in turns]
+        many = await closed_loop(client, eights, clients=4, count=100)
+        share = many.images_per_second / alone
+        tell(f"\nsaturated, 8 images a request: {100 * share:.0f} %\n{many.text()}")
         capacity = full.images_per_second
         before = resident_mib()
         over = await open_loop(client, turns, per_second=3 * capacity, seconds=seconds)
@@ -70,6 +74,36 @@ async def _measured(
         before = resident_mib()
         await closed_loop(client, turns, clients=8, count=requests)
         tell(f"\n{requests} requests\n{_memory(before, resident_mib())}")
+
+
+def watch_scaling(settings: Settings, tell: Tell, *, seconds: float = 40) -> None:
+    """Encoder replicas and throughput before, during and after a load, on two simulated nodes."""
+    turns = taken_in_turn(factory_examples(settings))
+    with served(settings, nodes=2) as address:
+        asyncio.run(_scaled(address, turns, seconds, tell))
+
+
+async def _scaled(
+    address: str, turns: Sequence[tuple[str, list[bytes]]], seconds: float, tell: Tell
+) -> None:
+    from ray import serve
+
+    def replicas() -> int:
+        states = serve.status().applications["scoring"].deployments["Encoder"].replica_states
+        return int(states.get("RUNNING", 0))
+
+    async with AsyncClient(address, retries=0) as client:
+        await closed_loop(client, turns, clients=2, count=len(turns))
+        start = time.monotonic()
+        while time.monotonic() - start < seconds:
+            load = await closed_loop(client, turns, clients=24, count=96)
+            passed = time.monotonic() - start
+            tell(f"{passed:5.0f} s  {replicas()} encoders  {load.images_per_second:5.1f} images/s")
+        for _ in range(12):
+            await asyncio.sleep(5)
+            tell(f"{time.monotonic() - start:5.0f} s  {replicas()} encoders  idle")
+            if replicas() == 1:
+                return
 
 
 def factory_examples(settings: Settings) -> dict[str, list[bytes]]:

@@ -1,9 +1,12 @@
 """The application on this machine's loopback, for laptops, tests and measurements."""
 
+import atexit
 import logging
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from finegrain.errors import ConfigError
 from finegrain.loopback import ENVIRONMENT, free_ports, is_free
@@ -17,13 +20,13 @@ LEAN = {
 
 
 @contextmanager
-def served(settings: Settings, *, port: int = 0, cpus: int | None = None) -> Iterator[str]:
+def served(settings: Settings, *, port: int = 0, nodes: int = 1) -> Iterator[str]:
     """A Ray of its own with the application for the block; gives the address.
 
     Args:
         settings: of the application.
         port: of HTTP; 0 takes a free one.
-        cpus: that Ray offers, the machine's by default, and never fewer than two.
+        nodes: above 1, a simulated cluster of that many with one CPU each.
 
     Raises:
         ConfigError: the port is taken.
@@ -37,8 +40,9 @@ def served(settings: Settings, *, port: int = 0, cpus: int | None = None) -> Ite
 
     from finegrain.serving.graph import scoring_graph
 
-    cpus = cpus or max(2, os.cpu_count() or 2)
-    ray.init(num_cpus=cpus, include_dashboard=True, logging_level=logging.WARNING)
+    address = _simulated_cluster(nodes) if nodes > 1 else None
+    cpus = None if address else max(2, os.cpu_count() or 2)
+    ray.init(address, num_cpus=cpus, logging_level=logging.WARNING)
     try:
         serve.start(
             http_options={"host": "127.0.0.1", "port": port, "location": "HeadOnly"},
@@ -49,3 +53,15 @@ def served(settings: Settings, *, port: int = 0, cpus: int | None = None) -> Ite
     finally:
         serve.shutdown()  # type: ignore[no-untyped-call]
         ray.shutdown()
+
+
+def _simulated_cluster(nodes: int) -> str:
+    """Nodes of one CPU each on this machine; they end with the driver's `ray.shutdown`."""
+    from ray.cluster_utils import Cluster
+
+    (Path(tempfile.gettempdir()) / "ray").mkdir(exist_ok=True)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    for _ in range(nodes - 1):
+        cluster.add_node(num_cpus=1)
+    atexit.register(cluster.shutdown)
+    return str(cluster.address)

@@ -141,8 +141,20 @@ class ScoringService:
         Raises:
             ServiceError: what HTTP answers instead.
         """
-        start = time.perf_counter()
-        champion = await self.champion(dataset, category)
+        known, start = "unknown", time.perf_counter()
+        try:
+            champion = await self.champion(dataset, category)
+            known = champion.key
+            answered = await self._score(champion, images, pictures, start)
+        except ServiceError as error:
+            self._meters.request(known, error.refusal.status, "")
+            raise
+        self._meters.request(known, 200, answered.scored.version)
+        return answered
+
+    async def _score(
+        self, champion: Champion, images: Sequence[bytes], pictures: Sequence[str], start: float
+    ) -> Answered:
         self._check(images)
         self._admit(len(images))
         try:
