@@ -90,7 +90,7 @@ async def _scaled(
 
     def replicas() -> int:
         states = serve.status().applications["scoring"].deployments["Encoder"].replica_states
-        return int(states.get("RUNNING", 0))
+        return sum(count for state, count in states.items() if state == "RUNNING")
 
     async with AsyncClient(address, retries=0) as client:
         await closed_loop(client, turns, clients=2, count=len(turns))
