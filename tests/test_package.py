@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "platform" / "finegrain"
 CORE = (
     "captions", "data", "clip", "method", "detectors", "evaluation", "pretraining", "checkpoint.py",
+    "calibration.py", "decision.py",
 )  # fmt: skip
 NOT_IN_CORE = {"ray", "mlflow", "fastapi", "starlette", "pandas", "matplotlib"}
 
@@ -48,14 +49,21 @@ def imports_of(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("module", "home"),
-    [("mlflow", "tracking"), ("open_clip", "clip"), ("ray", "cluster")],
+    ("module", "homes"),
+    [
+        ("mlflow", {"tracking"}),
+        ("open_clip", {"clip"}),
+        ("ray", {"cluster", "serving"}),
+        ("fastapi", {"serving"}),
+        ("finegrain.cluster", {"cluster"}),
+        ("finegrain.serving", {"serving"}),
+    ],
 )
-def test_each_wrapped_library_is_imported_in_one_place(module, home):
+def test_each_wrapped_library_is_imported_in_one_place(module, homes):
     strangers = [
         path
         for path in SOURCE.rglob("*.py")
-        if path.relative_to(SOURCE).parts[0] not in {home, "serving"}
+        if path.relative_to(SOURCE).parts[0] not in homes
         and any(name == module or name.startswith(f"{module}.") for name in imports_of(path))
     ]
     assert strangers == []
