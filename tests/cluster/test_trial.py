@@ -4,11 +4,12 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from finegrain.checkpoint import load_detector
+from finegrain.checkpoint import load_detector, read_config
 from finegrain.cluster.plan import plan, read_result, resolve
 from finegrain.cluster.trial import Worker
 from finegrain.data import load_category
@@ -60,6 +61,16 @@ def test_images_are_encoded_once_a_worker(trials, worker, tmp_path, monkeypatch)
     for trial in trials:
         worker.run(trial, tmp_path / trial.name)
     assert calls == ["plate_a", "plate_b"]
+
+
+def test_a_trial_is_calibrated_and_its_alarms_are_counted(trials, worker, tmp_path, backbone):
+    result = worker.run(trials[0], tmp_path)
+    thresholds = read_config(result.checkpoint).thresholds
+    category = load_category("folder", trials[0].data_root, trials[0].category)
+    test = load_test_set(category, backbone)
+    scores = load_detector(result.checkpoint, backbone).score(test.tokens).image_scores
+    assert result.false_alarms == np.mean(scores[~test.labels] > thresholds.image)
+    assert result.detected == np.mean(scores[test.labels] > thresholds.image)
 
 
 def test_without_masks_pixel_metrics_are_undefined(trials, worker, tmp_path):

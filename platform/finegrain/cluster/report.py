@@ -74,6 +74,10 @@ def csv_text(trials: Sequence[Trial], results: Mapping[str, TrialResult]) -> str
         if result and result.status == "ok":
             line["fit_seconds"] = f"{result.fit_seconds:.4f}"
             line["score_ms"] = f"{result.score_ms:.3f}"
+            line["false_alarms"], line["detected"] = (
+                "" if share is None else f"{100 * share:.2f}"
+                for share in (result.false_alarms, result.detected)
+            )
             line["checkpoint"] = str(result.checkpoint)
         writer.writerow(line)
     return stream.getvalue()

@@ -54,7 +54,7 @@ def make_app(service: ScoringService) -> FastAPI:
         version=version("finegrain"),
         description="Few-shot visual anomaly detection: scores, decisions and their reasons.",
     )
-    _add_errors(app)
+    _add_errors(app, service)
     _add_scoring(app, service)
     _add_health(app, service)
     _add_page(app)
@@ -69,9 +69,13 @@ def error_response(error: ServiceError) -> JSONResponse:
     return JSONResponse({"error": fault}, error.refusal.status, headers)
 
 
-def _add_errors(app: FastAPI) -> None:
+def _add_errors(app: FastAPI, service: ScoringService) -> None:
     @app.exception_handler(ServiceError)
-    async def refused(_request: Request, error: ServiceError) -> JSONResponse:
+    async def refused(request: Request, error: ServiceError) -> JSONResponse:
+        asked = request.path_params
+        known = "dataset" in asked and error.refusal.status not in (401, 403, 404)  # looked up
+        category = f"{asked['dataset']}/{asked['category']}" if known else "unknown"
+        service.meters.request(category, error.refusal.status, "")
         return error_response(error)
 
     @app.exception_handler(RequestValidationError)
@@ -110,7 +114,8 @@ def _add_scoring(app: FastAPI, service: ScoringService) -> None:
         ] = None,
     ) -> Response:
         """Score one image or several: decision, regions above the threshold, and why."""
-        await service.champion(dataset, category)  # before a body is read
+        await service.champion(dataset, category)  # both before a body is read
+        service.check_room()
         wanted = _pictures(pictures, heatmap is not None)
         images = await read_images(request, service.settings)
         if heatmap and len(images) > 1:

@@ -97,8 +97,8 @@ class ScoringService:
         meters: Meters,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.settings = settings
-        self._graph, self._meters, self._sleep = graph, meters, sleep
+        self.settings, self.meters = settings, meters
+        self._graph, self._sleep = graph, sleep
         self._in_flight = 0
         self._seconds_per_image = 0.1  # a running mean, for Retry-After
         self._champions: dict[str, Champion] = {}
@@ -141,20 +141,8 @@ class ScoringService:
         Raises:
             ServiceError: what HTTP answers instead.
         """
-        known, start = "unknown", time.perf_counter()
-        try:
-            champion = await self.champion(dataset, category)
-            known = champion.key
-            answered = await self._score(champion, images, pictures, start)
-        except ServiceError as error:
-            self._meters.request(known, error.refusal.status, "")
-            raise
-        self._meters.request(known, 200, answered.scored.version)
-        return answered
-
-    async def _score(
-        self, champion: Champion, images: Sequence[bytes], pictures: Sequence[str], start: float
-    ) -> Answered:
+        start = time.perf_counter()
+        champion = await self.champion(dataset, category)
         self._check(images)
         self._admit(len(images))
         try:
@@ -165,6 +153,7 @@ class ScoringService:
             raise ServiceError(scored)
         total_ms = 1000 * (time.perf_counter() - start)
         self._measure(scored, total_ms)
+        self.meters.request(champion.key, 200, scored.version)
         return Answered(champion.key, champion, scored, total_ms)
 
     def _check(self, images: Sequence[bytes]) -> None:
@@ -191,16 +180,23 @@ class ScoringService:
             return image_refusal(error)
         return None
 
-    def _admit(self, images: int) -> None:
+    def check_room(self, images: int = 1) -> None:
+        """ServiceError 429 where that many images would be too many; cheap, before a body is read.
+
+        A request of more images than the limit is taken when nothing else is there.
+        """
         most = self.settings.max_in_flight
-        if self._in_flight + images > most and self._in_flight:
-            raise self._busy(f"{self._in_flight} images are being scored; at most {most} are taken")
+        if self._in_flight and self._in_flight + images > most:
+            raise self._busy(f"{self._in_flight} images are scored or wait; {most} may")
+
+    def _admit(self, images: int) -> None:
+        self.check_room(images)
         self._in_flight += images
-        self._meters.in_flight(self._in_flight)
+        self.meters.in_flight(self._in_flight)
 
     def _leave(self, images: int) -> None:
         self._in_flight -= images
-        self._meters.in_flight(self._in_flight)
+        self.meters.in_flight(self._in_flight)
 
     def _busy(self, why: str) -> ServiceError:
         wait = max(1, round(self._in_flight * self._seconds_per_image))
@@ -241,5 +237,5 @@ class ScoringService:
         per_image = total_ms / 1000 / max(self._in_flight + len(scored.images), 1)
         self._seconds_per_image += 0.05 * (per_image - self._seconds_per_image)
         for name in ("decode", "encode", "score"):
-            self._meters.stage(name, getattr(scored, f"{name}_ms"))
-        self._meters.stage("total", total_ms)
+            self.meters.stage(name, getattr(scored, f"{name}_ms"))
+        self.meters.stage("total", total_ms)

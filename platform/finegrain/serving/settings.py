@@ -47,7 +47,7 @@ class Settings(BaseModel):
     fusion_max_ongoing: Count = 16
     detectors_per_replica: Count = 16  # the most recently used are kept
 
-    max_in_flight: Count = 64  # images; above it, requests are answered with 429
+    max_in_flight: Count = 32  # images; above it, requests are answered with 429
     max_images: Count = 16  # in one request
     max_image_bytes: Count = 16 * 2**20
     max_body_bytes: Count = 64 * 2**20

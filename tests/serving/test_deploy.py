@@ -1,0 +1,58 @@
+"""`serve build` and `serve deploy` with the shipped YAML, on a cluster that was started before."""
+
+import subprocess
+import time
+from pathlib import Path
+
+import httpx
+import yaml
+
+from finegrain.cluster.local import local_head, ray_environment
+from finegrain.loopback import free_ports
+from tests.serving.test_server import PIXELS
+
+ROOT = Path(__file__).parents[2]
+
+
+def serve(*arguments, address):
+    environment = ray_environment() | {"RAY_DASHBOARD_ADDRESS": address}
+    done = subprocess.run(
+        ["serve", *map(str, arguments)], env=environment, cwd=ROOT, capture_output=True, text=True,
+        timeout=180,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_yaml_deploys_on_a_running_cluster(champions, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)  # where `make head` starts it, so that serve_apps is found
+    [port] = free_ports(1)
+    built = tmp_path / "built.yaml"
+    with local_head(log=tmp_path / "head.log", cpus=2) as address:
+        serve("build", "serve_apps.scoring:build", "-o", built, address=address)
+        assert "Encoder" in built.read_text()
+
+        config = yaml.safe_load((ROOT / "serve_apps" / "scoring.yaml").read_text())
+        assert config["http_options"]["host"] == "127.0.0.1"
+        config["http_options"]["port"] = port
+        [application] = config["applications"]
+        application["args"] |= {
+            "tracking_uri": champions.uri,
+            "cache": str(tmp_path / "cache"),
+        }
+        path = tmp_path / "scoring.yaml"
+        path.write_text(yaml.safe_dump(config))
+        serve("deploy", path, address=address)
+        deadline = time.monotonic() + 120
+        while "RUNNING" not in (status := _status(address)):
+            assert "DEPLOY_FAILED" not in status, status
+            assert time.monotonic() < deadline, status
+            time.sleep(1)
+        url = f"http://127.0.0.1:{port}/v1/categories/factory/pcb/score"
+        answer = httpx.post(url, content=PIXELS, timeout=60)
+        assert answer.json()["checkpoint"]["model"] == "finegrain-factory-pcb"
+
+
+def _status(address):
+    applications = yaml.safe_load(serve("status", address=address))["applications"]
+    return applications["scoring"]["status"] + applications["scoring"]["message"]
