@@ -29,7 +29,7 @@ def test_the_yaml_deploys_on_a_running_cluster(champions, tmp_path, monkeypatch)
     [port] = free_ports(1)
     built = tmp_path / "built.yaml"
     with local_head(log=tmp_path / "head.log", cpus=2) as address:
-        serve("build", "serve_apps.scoring:build", "-o", built, address=address)
+        serve("build", "serve_apps.scoring:app", "-o", built, address=address)
         assert "Encoder" in built.read_text()
 
         config = yaml.safe_load((ROOT / "serve_apps" / "scoring.yaml").read_text())
