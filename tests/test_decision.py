@@ -35,6 +35,15 @@ def test_a_region_belongs_to_the_component_that_holds_most_of_its_score():
     assert find_regions(anomaly_map, 0.1, (4, 4), matched, UNITS)[0].component == "stripes"
 
 
+def test_the_background_owns_only_what_no_component_is_in():
+    anomaly_map = np.full((4, 4), 0.5, np.float32)
+    units = (("image", ""), ("background", "grey"), ("bore", ""))
+    mostly = np.array([[1, 1, 1, 2]] * 4, np.int16)
+    assert find_regions(anomaly_map, 0.1, (4, 4), mostly, units)[0].component == "bore"
+    only = np.ones((4, 4), np.int16)
+    assert find_regions(anomaly_map, 0.1, (4, 4), only, units)[0].component == "background"
+
+
 def test_without_units_a_region_has_no_component_and_there_are_never_too_many():
     anomaly_map = np.zeros((40, 40), np.float32)
     anomaly_map[::4, ::4] = np.linspace(1, 2, 100).reshape(10, 10)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
 
+BACKGROUND = "background"  # its unit's name
 MOST_REGIONS = 20  # the highest are kept
 
 
@@ -31,7 +32,8 @@ class Region:
         box: left, top, right and bottom in pixels of the image; the last two are just outside.
         area: share of the image, 0 to 1.
         score: the map's maximum in it.
-        component: name of the unit that most of it was matched with, None for detectors without.
+        component: name of the unit that most of it was matched with, the background only where
+            there is no other; None for detectors without units.
         caption: that unit's sentence.
     """
 
@@ -67,12 +69,22 @@ def find_regions(
         scores = np.where(inside, anomaly_map[rows, columns], 0)
         name, sentence = None, None
         if owners is not None:
-            votes = np.bincount(owners[rows, columns].ravel(), weights=scores.ravel())
-            name, sentence = units[int(votes.argmax())]
+            name, sentence = units[_owner(owners[rows, columns], scores, units)]
         box = _to_image(rows, columns, anomaly_map.shape, size)
         area = float(inside.sum() / anomaly_map.size)
         found.append(Region(box, area, float(scores.max()), name, sentence))
     return sorted(found, key=lambda region: -region.score)[:MOST_REGIONS]
+
+
+def _owner(
+    owners: npt.NDArray[np.int32],
+    scores: npt.NDArray[np.floating[Any]],
+    units: Sequence[tuple[str, str]],
+) -> int:
+    """The place in `units` of the one that holds most of the scores."""
+    votes = np.bincount(owners.ravel(), weights=scores.ravel(), minlength=len(units))
+    parts = [name != BACKGROUND for name, _ in units]
+    return int((votes * parts).argmax() if (votes * parts).any() else votes.argmax())
 
 
 def _enlarged(

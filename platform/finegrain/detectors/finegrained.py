@@ -78,9 +78,11 @@ class FineGrained(Detector):
         self._learn(shots, None)
 
     def remembering(self, shots: PatchTokens) -> Self:
-        """A copy with the same prompts and the memory of other shots."""
+        """A copy with the same prompts and the memory of other shots, which match nothing."""
         other = copy.copy(self)
         other.memory = VisualMemory.of(shots)
+        other.owners = torch.zeros(shots.patches.shape[:2], dtype=torch.int16)
+        other.owners = other.owners.to(self.backbone.device)
         return other
 
     def _learn(self, shots: PatchTokens, fine: PatchTokens | None) -> None:
@@ -96,6 +98,8 @@ class FineGrained(Detector):
         )
         self.memory = VisualMemory.of(shots)
         self.features = fitted.features
+        own = fitted.regions.weights[self._local]  # (V,K,N)
+        self.owners = self._local[own.argmax(0)].to(torch.int16)
         self.regions: Regions | None = fitted.regions
         self.learned = {
             f"{part}.{name}": value.detach()
@@ -109,23 +113,26 @@ class FineGrained(Detector):
         return tuple((unit.name, unit.sentence) for unit in self._units)
 
     def score(self, tokens: PatchTokens) -> Prediction:
-        """M_v and M_p, fused."""
+        """M_v and M_p, fused.
+
+        `matched` is the unit whose region on the shots a patch resembles: the clustering around
+        the prompts knows a component's place, which u* of Eq. 4 alone does not.
+        """
         visual, plain = self.memory.compare(tokens, self.config.memory)
-        prompt, matched = prompt_map(
+        prompt, _ = prompt_map(
             tokens.patches, self.features, self._local, self.temperature, self.config.scoring
         )
         image = class_scores(tokens, self.features, self.class_temperature)
         patches, scores = fused(visual, prompt, plain.amax(1), image, self.config.scoring.fusion)
         maps = to_pixels(patches, tokens.grid)
-        return Prediction(
-            scores.cpu().numpy(), maps.cpu().numpy(), matched.to(torch.int16).cpu().numpy()
-        )
+        matched = self.memory.owners(tokens, self.owners, self.config.memory.radius)
+        return Prediction(scores.cpu().numpy(), maps.cpu().numpy(), matched.cpu().numpy())
 
     def state(self) -> dict[str, Tensor]:
         """Memory and unit features, which scoring needs; prompts and Query Former behind them."""
         levels = {f"memory.{i}": level for i, level in enumerate(self.memory.levels)}
         features = {f"units.{name}": value for name, value in vars(self.features).items()}
-        return {**levels, **features, **self.learned}
+        return {**levels, **features, "owners": self.owners, **self.learned}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Take memory, unit features and what was learned."""
@@ -136,6 +143,7 @@ class FineGrained(Detector):
         self.features = UnitFeatures(
             *(moved[f"units.{name}"] for name in ("normal", "abnormal", "queries"))
         )
+        self.owners = moved["owners"]
         self.regions = None
         self.learned = {k: v for k, v in moved.items() if k.startswith(("prompts.", "former."))}
 

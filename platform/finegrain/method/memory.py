@@ -47,6 +47,22 @@ class VisualMemory:
             near.append(self._joint_scale * joint)
         return torch.stack(near).mean(0).clamp(0, 1), torch.stack(anywhere).mean(0)
 
+    def owners(self, tokens: PatchTokens, of_shots: Tensor, radius: int | None) -> Tensor:
+        """What each token shows (B,N): the unit of the shots' most similar token near its place.
+
+        Args:
+            tokens: B images.
+            of_shots: (K,N) units of the shots' tokens.
+            radius: in tokens; None looks anywhere.
+        """
+        memory = self.levels[-1]
+        rows, columns = memory.shape[1:3]
+        cosines = F.normalize(tokens.patches, dim=-1) @ memory.flatten(0, 2).T  # (B,N,K·N)
+        if radius is not None:
+            far = ~_near(rows, columns, radius).to(cosines.device)
+            cosines = cosines.masked_fill(far.repeat(1, len(memory)), -torch.inf)
+        return of_shots.flatten()[cosines.argmax(-1)]
+
     @cached_property
     def _joint_scale(self) -> Tensor:
         spreads = [_spread(memory) for memory in self.levels]
