@@ -102,6 +102,11 @@ def load_detector(directory: Path, backbone: Backbone) -> Detector:
     try:
         detector = make_detector(config.detector, backbone, config.options, seed=config.seed)
         detector.load_state(load_file(directory / WEIGHTS))
-    except (OSError, SafetensorError, KeyError, InputError) as error:
+    except KeyError as error:
+        raise CheckpointError(
+            f"{directory} was written by another version ({config.finegrain}): its tensor "
+            f"{error} is missing; fit again"
+        ) from error
+    except (OSError, SafetensorError, InputError) as error:
         raise CheckpointError(f"{directory} can't be loaded: {error}") from error
     return detector
