@@ -46,7 +46,7 @@ def server(champions, tmp_path_factory):
     """`jobs/serve.py` as a process of its own on a free port."""
     folder = tmp_path_factory.mktemp("server")
     [port] = free_ports(1)
-    options = ["poll_seconds=0.5", f"cache={folder / 'cache'}", "encoder_min_replicas=1"]
+    options = ["poll_seconds=0.5", f"cache={folder / 'cache'}", "request_timeout_s=90"]
     command = [sys.executable, "jobs/serve.py", "--port", str(port), "--set", *options]
     log = folder / "log"
     with log.open("wb") as stream:

@@ -301,7 +301,7 @@ def test_no_request_fails_while_replicas_die_and_champions_change(server, champi
     image = picture(category, 1)
 
     def send():
-        with Client(server.address, retries=0) as client:
+        with Client(server.address, retries=0, timeout_s=100) as client:  # a replica's new start
             for _ in range(200):
                 try:
                     answer = client.score(f"factory/{category}", [image])

@@ -25,6 +25,7 @@ from finegrain.serving.pictures import (
 from finegrain.tracking import Champion, Registry
 
 log = logging.getLogger("ray.serve")
+NEAR_PEAK = 0.9  # of the map's maximum: what counts as its highest place
 
 
 @dataclass(frozen=True)
@@ -193,8 +194,8 @@ def verdict(
     """Decision, regions and pictures of one image."""
     thresholds, units = loaded.thresholds, loaded.detector.units
     regions: list[Region] = []
+    size = (seen.width, seen.height)
     if thresholds:
-        size = (seen.width, seen.height)
         regions = find_regions(anomaly_map, thresholds.pixel, size, matched, units)
     pixel = thresholds.pixel if thresholds else None
     files = {}
@@ -205,11 +206,15 @@ def verdict(
     if "components" in pictures and matched is not None:
         files["components"] = components_layer(matched)
     rejected = score > thresholds.image if thresholds else None
+    suspect = None
+    if rejected and not regions:
+        near_peak = NEAR_PEAK * float(anomaly_map.max())
+        suspect = find_regions(anomaly_map, near_peak, size, matched, units)[0]
     return Scored(
         score=score,
         threshold=thresholds.image if thresholds else None,
         rejected=rejected,
-        reason=reason(rejected, regions),
+        reason=reason(rejected, regions, suspect),
         regions=regions,
         width=seen.width,
         height=seen.height,
@@ -219,16 +224,31 @@ def verdict(
     )
 
 
-def reason(rejected: bool | None, regions: Sequence[Region]) -> str:
-    """One sentence that tells an operator what was decided and why."""
+def reason(
+    rejected: bool | None, regions: Sequence[Region], suspect: Region | None = None
+) -> str:
+    """One sentence that tells an operator what was decided and why.
+
+    Args:
+        rejected: None where there is no threshold.
+        regions: above their threshold, the highest first.
+        suspect: where the map is highest, of an image that is rejected without a region.
+    """
     if rejected is None:
         return "No decision: this checkpoint was not calibrated."
-    if not regions:
-        if rejected:
-            return "Rejected: the image as a whole scores above its threshold, no region by itself."
+    if not (regions or rejected):
         return "Accepted: nothing stands out."
+    if not regions:
+        whole = "Rejected: the image as a whole scores above its threshold, though no region does"
+        return f"{whole}; the highest is {_centre(suspect)}." if suspect else f"{whole}."
     worst = regions[0]
     place = f" at the {worst.component}" if worst.component else ""
     where = f"{len(regions)} region{'s' * (len(regions) > 1)} above the threshold, the highest"
     start = "Rejected" if rejected else "Accepted, though there is a trace"
     return f"{start}: {where}{place} ({100 * worst.area:.1f} % of the image)."
+
+
+def _centre(region: Region) -> str:
+    left, top, right, bottom = region.box
+    component = f" at the {region.component}" if region.component else ""
+    return f"around pixel {(left + right) // 2}, {(top + bottom) // 2}{component}"

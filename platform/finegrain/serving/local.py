@@ -40,8 +40,9 @@ def served(settings: Settings, *, port: int = 0, nodes: int = 1) -> Iterator[str
 
     from finegrain.serving.graph import scoring_graph
 
-    address = _simulated_cluster(nodes) if nodes > 1 else None
-    cpus = None if address else max(2, os.cpu_count() or 2)
+    # "local" even where another cluster's address lies in /tmp/ray
+    address = _simulated_cluster(nodes) if nodes > 1 else "local"
+    cpus = None if nodes > 1 else max(2, os.cpu_count() or 2)
     ray.init(address, num_cpus=cpus, logging_level=logging.WARNING)
     try:
         serve.start(
