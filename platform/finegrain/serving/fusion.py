@@ -224,9 +224,7 @@ def verdict(
     )
 
 
-def reason(
-    rejected: bool | None, regions: Sequence[Region], suspect: Region | None = None
-) -> str:
+def reason(rejected: bool | None, regions: Sequence[Region], suspect: Region | None = None) -> str:
     """One sentence that tells an operator what was decided and why.
 
     Args:
