@@ -97,6 +97,16 @@ class Detector(ABC):
         other.fit_tokens(shots)
         return other
 
+    def leaving_out(self, index: int, shots: PatchTokens) -> Self:
+        """A copy that has not seen one of the shots it was fitted on; the only one stays.
+
+        Args:
+            index: of the shot.
+            shots: tokens of all of them, in the order of `fit`.
+        """
+        others = [shots[i : i + 1] for i in range(len(shots)) if i != index] or [shots]
+        return self.remembering(PatchTokens.concatenate(others))
+
     @abstractmethod
     def score(self, tokens: PatchTokens) -> Prediction:
         """Score B images by their tokens, each independently of the others."""
