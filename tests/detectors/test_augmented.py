@@ -227,7 +227,9 @@ def test_what_was_reloaded_has_no_views_to_leave_out(shots, tmp_path):
     detector = make_detector("subspacead", Counting(), RIVALS["subspacead"]).fit(shots)
     save_detector(detector, tmp_path / "saved", dataset="d", category="c", shots=[])
     again = load_detector(tmp_path / "saved", RemoteBackbone("counting", "0" * 64))
-    with pytest.raises(RuntimeError, match="keeps the views of 0 shots, not of 3; .* fit it again"):
+    with pytest.raises(
+        RuntimeError, match=r"keeps the views of 0 shots, not of 3; .* fit it again"
+    ):
         again.leaving_out(0, encode(detector.backbone, shots))
 
 

@@ -18,7 +18,7 @@ def foreground(tokens: Tensor, grid: tuple[int, int]) -> Tensor:  # (B,N,W) -> (
 
     Departure: AnomalyDINO keeps what exceeds 10 on that component of unnormalised DINOv2 tokens.
     Unit-norm tokens of any backbone have no such bound, so it is their mean here, and the side is
-    the one to which more of the centre belongs.
+    the one towards which the centre lies.
     """
     components = (_first_component(image).reshape(grid) for image in tokens)
     masks = [_closed(_centre_side(component)) for component in components]
@@ -32,10 +32,10 @@ def _first_component(tokens: Tensor) -> npt.NDArray[np.float32]:  # (N,W) -> (N,
 
 
 def _centre_side(component: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    """Where the component has the sign that most of the centre has."""
+    """Where the component, whose mean over the image is 0, has the sign of its central mean."""
     rows, columns = (round(BORDER * side) for side in component.shape)
     centre = component[rows : component.shape[0] - rows, columns : component.shape[1] - columns]
-    return component > 0 if (centre > 0).mean() >= 0.5 else component < 0
+    return component > 0 if centre.mean() >= 0 else component < 0
 
 
 def _closed(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
