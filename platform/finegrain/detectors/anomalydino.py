@@ -48,8 +48,9 @@ class AnomalyDinoConfig(FeatureConfig):
 class AnomalyDino(Augmented):
     """Cosine distance of each patch to the nearest patch of the shots and of turned copies of them.
 
-    Departures: any backbone, resized to a square; copies are turned for every category where the
-    paper decides by category, and so are shots unmasked; the bank is stored in half precision.
+    Departures: any backbone, and images become square; every category's shots are turned, and none
+    is masked unless `masking` says so, where the paper looks at each category first; the bank is
+    stored in half precision.
     """
 
     name = "anomalydino"
