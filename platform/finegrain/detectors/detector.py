@@ -67,6 +67,7 @@ class Detector(ABC):
     name: ClassVar[str]
     Config: ClassVar[type[DetectorConfig]] = DetectorConfig
     needs_caption: ClassVar[bool] = False  # an option, and a backbone that reads text
+    score_power: ClassVar[int] = 1  # scores grow with this power of a distance between features
 
     def __init__(
         self, backbone: Backbone, options: Mapping[str, Any] | None = None, *, seed: int = 111

@@ -52,6 +52,7 @@ class SubspaceAD(Augmented):
     """
 
     name = "subspacead"
+    score_power = 2
     Config = SubspaceConfig
     config: SubspaceConfig
 
