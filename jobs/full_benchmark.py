@@ -36,7 +36,8 @@ def main() -> int:
     add("--clip", metavar="MODEL", dest="backbone",
         help=f"the frozen image model: {', '.join(BACKBONES)} [bundled]")  # fmt: skip
     add("--clip-weights", metavar="PATH|TAG", dest="weights",
-        help="of an open_clip model: a local file, or a tag that open_clip downloads")  # fmt: skip
+        help="of an open_clip model: a local file, or a tag that open_clip downloads; of a "
+        "ResNet or DINOv2: a local file, or hub")  # fmt: skip
     add("--set", action="append", metavar="METHOD.OPTION=VALUE", dest="options",
         help="an option of a detector, as JSON; may be repeated")  # fmt: skip
     add("--captions", type=Path, metavar="DIR", help="of YAML files, before the bundled ones")

@@ -8,44 +8,36 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-import torch
-import torch.nn.functional as F
-from PIL import Image
+from torch import Tensor
 
 from finegrain.clip import Backbone, PatchTokens, RgbImage, encode
+from finegrain.data.warping import reduced, to_rgb, warped
 from finegrain.decision import Thresholds
 from finegrain.detectors import Detector
 
 COPIES = 8  # of a shot
 ROTATION_DEGREES, SHIFT, ZOOM, LIGHT = 3.0, 0.02, 0.02, 0.08  # largest changes; the last is a share
-SIDE = 512  # pixels to which larger shots are reduced first
 SPREADS = 2.0  # standard deviations above the mean
 # A memory of one shot fewer is farther from everything, and a shot is nearer to its own copies than
-# the next part will be. Both were measured on the factory's rendering with seed 7.
+# the next part will be. Both were measured on the factory's rendering with seed 7, as factors of
+# distances: what scores squared ones (`score_power`) is corrected by their squares.
 SCALING = 0.2  # distances fall with the number of shots to this power
 ONE_SHOT = 1.35
 
 
 def jittered(image: RgbImage, copies: int, generator: np.random.Generator) -> list[RgbImage]:
     """The image turned, shifted, zoomed and lit a little differently, `copies` times."""
-    small = Image.fromarray(image)
-    small.thumbnail((SIDE, SIDE))
-    pixels = torch.from_numpy(np.array(small)).permute(2, 0, 1)[None].float() / 255
+    pixels = reduced(image)
     return [_changed(pixels, generator) for _ in range(copies)]
 
 
-def _changed(pixels: torch.Tensor, generator: np.random.Generator) -> RgbImage:
-    height, width = pixels.shape[-2:]
-    angle = np.deg2rad(generator.uniform(-ROTATION_DEGREES, ROTATION_DEGREES))
+def _changed(pixels: Tensor, generator: np.random.Generator) -> RgbImage:
+    degrees = generator.uniform(-ROTATION_DEGREES, ROTATION_DEGREES)
     zoom = 1 + generator.uniform(-ZOOM, ZOOM)
-    right, down = 2 * generator.uniform(-SHIFT, SHIFT, 2)  # grid coordinates span 2
-    cosine, sine, aspect = np.cos(angle) * zoom, np.sin(angle) * zoom, height / width
-    pose = [[cosine, -sine * aspect, right], [sine / aspect, cosine, down]]
-    grid = F.affine_grid(torch.tensor([pose]).float(), list(pixels.shape), align_corners=False)
-    moved = F.grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)[0]
+    right, down = generator.uniform(-SHIFT, SHIFT, 2)
+    moved = warped(pixels, degrees, zoom, (right, down))
     contrast, brightness = 1 + generator.uniform(-LIGHT, LIGHT, 2)
-    lit = ((moved - moved.mean()) * contrast + moved.mean()) * brightness
-    return np.asarray((lit.clamp(0, 1) * 255).round().byte().permute(1, 2, 0))
+    return to_rgb(((moved - moved.mean()) * contrast + moved.mean()) * brightness)
 
 
 def encoded_copies(backbone: Backbone, image: RgbImage, seed: int = 0) -> PatchTokens:
@@ -68,12 +60,12 @@ def calibrate(detector: Detector, shots: PatchTokens, copies: Sequence[PatchToke
     """
     images, peaks = [], []
     for index, left_out in enumerate(copies):
-        others = [shots[i : i + 1] for i in range(len(shots)) if i != index] or [shots]
-        prediction = detector.remembering(PatchTokens.concatenate(others)).score(left_out)
+        prediction = detector.leaving_out(index, shots).score(left_out)
         images.append(prediction.image_scores)
         peaks.append(prediction.anomaly_maps.max((1, 2)))
     count = len(copies)
     correction = ((count - 1) / count) ** SCALING if count > 1 else ONE_SHOT
+    correction **= detector.score_power
     return Thresholds(image=correction * _upper(images), pixel=correction * _upper(peaks))
 
 

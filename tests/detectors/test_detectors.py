@@ -15,7 +15,11 @@ from finegrain.errors import CheckpointError, ConfigError
 from tests.conftest import PLATE, bundled, striped
 
 GRID = (4, 5)
-OPTIONS = {"finegrained": {"caption": PLATE, "training": {"epochs": 2}}}
+OPTIONS = {
+    "finegrained": {"caption": PLATE, "training": {"epochs": 2}},
+    "subspacead": {"augmentations": 5},
+}
+NEED_TEXT = ("finegrained",)
 
 
 def random_tokens(count, seed, width=(6, 9), joint=256):
@@ -28,6 +32,10 @@ def random_tokens(count, seed, width=(6, 9), joint=256):
     return PatchTokens(joint[:, 0], joint, memories, GRID)
 
 
+def averaged_patches(tokens):
+    return locally_aware(torch.cat(tokens.memories, -1), tokens.grid, 3)
+
+
 class NoBackbone:
     """Detectors are fitted on tokens here, so all that is asked of it is where to compute."""
 
@@ -35,7 +43,7 @@ class NoBackbone:
 
 
 def fitted(name, shots=3, **options):
-    backbone = bundled() if name in OPTIONS else NoBackbone()
+    backbone = bundled() if name in NEED_TEXT else NoBackbone()
     detector = make_detector(name, backbone, OPTIONS.get(name, {}) | options)
     detector.fit_tokens(random_tokens(shots, seed=1))
     return detector
@@ -95,9 +103,11 @@ def test_a_fit_is_decided_by_its_seed(name):
 
 
 def test_unknown_methods_and_options_list_the_known():
-    with pytest.raises(ConfigError, match="no method 'patchcor'; known: chance, finegrained"):
+    with pytest.raises(ConfigError, match="no method 'patchcor'; known: anomalydino, chance"):
         make_detector("patchcor", NoBackbone())
-    with pytest.raises(ConfigError, match="no option k; known: nearest_patches, retrieved_shots"):
+    with pytest.raises(
+        ConfigError, match="no option k; known: features, levels, nearest_patches, retrieved_shots"
+    ):
         make_detector("spade", NoBackbone(), {"k": 3})
     with pytest.raises(ConfigError, match="neighbourhood must be odd"):
         make_detector("patchcore", NoBackbone(), {"neighbourhood": 2})
@@ -117,14 +127,14 @@ def test_maps_are_interpolated_then_smoothed():
 def test_patchcore_averages_a_neighbourhood_within_the_image():
     tokens = random_tokens(1, seed=3)
     joined = torch.cat(tokens.memories, -1)[0].reshape(*GRID, -1)
-    averaged = locally_aware(tokens, 3)[0].reshape(*GRID, -1)
+    averaged = averaged_patches(tokens)[0].reshape(*GRID, -1)
     torch.testing.assert_close(averaged[1, 2], joined[0:3, 1:4].mean((0, 1)))
     torch.testing.assert_close(averaged[0, 0], joined[0:2, 0:2].mean((0, 1)))
 
 
 def test_patchcore_image_score_is_equation_7():
     detector, tokens = fitted("patchcore", reweighting_neighbours=3), random_tokens(1, seed=2)
-    patches, bank = locally_aware(tokens, 3)[0].double(), detector.bank.double()
+    patches, bank = averaged_patches(tokens)[0].double(), detector.bank.double()
     distances = (patches[:, None] - bank).norm(dim=-1)
     worst = distances.min(1).values.argmax()
     nearest = distances[worst].argmin()

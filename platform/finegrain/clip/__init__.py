@@ -4,6 +4,7 @@ tokens.py        PatchTokens, what a model says about images
 backbone.py      Backbone, the face of every model; preprocessing; batched encoding
 frozen_clip.py   FrozenClip, the face of those with a text tower
 efficientnet.py  EfficientNet-Lite1, ImageNet weights from the package index
+timm_towers.py   ResNets and DINOv2 of timm: from its hub or from a file
 openclip.py      open_clip's ViTs: by tag or from a file (weights_file.py), with the value-value
                  path beside the ordinary one (vv_attention.py)
 bundled.py       the CLIP that comes with the package, on EfficientNet-Lite1 (grounded.py: its
@@ -20,6 +21,7 @@ from finegrain.clip.bundled import BundledClip
 from finegrain.clip.efficientnet import EfficientNetLite1
 from finegrain.clip.frozen_clip import FrozenClip
 from finegrain.clip.openclip import MODELS, load_open_clip
+from finegrain.clip.timm_towers import HUB, TOWERS, load_tower
 from finegrain.clip.tokens import PatchTokens
 from finegrain.errors import ConfigError
 
@@ -37,20 +39,23 @@ __all__ = [
 ]
 
 OFFLINE = (EfficientNetLite1.name, BundledClip.name)
-BACKBONES = (*sorted(OFFLINE), *MODELS)
+BACKBONES = (*sorted(OFFLINE), *TOWERS, *MODELS)
+ONLY_SEE = (EfficientNetLite1.name, *TOWERS)
 
 
 def check_backbone(name: str, weights: str | None, *, reads_text: bool = False) -> None:
     """ConfigError where `load_backbone` could not succeed, told without loading anything."""
     if name not in BACKBONES:
         raise ConfigError(f"no backbone {name!r}; known: {', '.join(BACKBONES)}")
-    if reads_text and name == EfficientNetLite1.name:
-        readers = ", ".join(other for other in BACKBONES if other != name)
+    if reads_text and name in ONLY_SEE:
+        readers = ", ".join(other for other in BACKBONES if other not in ONLY_SEE)
         raise ConfigError(f"backbone {name} reads no captions; those that do: {readers}")
     if name in MODELS and not weights:
         raise ConfigError(
             f"backbone {name} needs weights: a file in open_clip's format or one of its tags"
         )
+    if name in TOWERS and not weights:
+        raise ConfigError(f"backbone {name} needs weights: a file in timm's format, or {HUB!r}")
     if name in OFFLINE and weights:
         raise ConfigError(f"backbone {name} brings its own weights; leave out {weights}")
 
@@ -63,10 +68,10 @@ def load_backbone(
 ) -> Backbone:
     """The frozen model of that name; the errors of `check_backbone` and its loader."""
     check_backbone(name, str(weights) if weights else None)
-    if weights:
-        return load_open_clip(name, weights, device=device, dtype=dtype)
     if name == BundledClip.name:
         return BundledClip(device, dtype)
+    if weights and name in MODELS:
+        return load_open_clip(name, weights, device=device, dtype=dtype)
     if dtype != torch.float32:
         raise ConfigError(f"{name} computes in float32 alone, not {dtype}")
-    return EfficientNetLite1(device)
+    return load_tower(name, weights, device) if weights else EfficientNetLite1(device)

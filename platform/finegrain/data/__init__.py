@@ -3,6 +3,7 @@
 samples.py   Sample and Category: paths and labels, no pixels
 images.py    the one image reader, with limits and clear errors
 folder.py    the MVTec-AD layout
+warping.py   images turned, shifted and zoomed
 shots.py     the K shots: drawn by seed or listed, with the hash of each file
 factory/     the embedded, procedural data set
 """

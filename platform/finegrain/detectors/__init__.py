@@ -1,28 +1,32 @@
 """Detectors, a file each, behind one interface.
 
 detector.py   Detector: fit(shots), score(tokens) -> Prediction; their options
-maps.py       patch scores to anomaly maps
+features.py   which tokens are compared   maps.py   patch scores to anomaly maps
+augmented.py  views of the shots beside them   foreground.py  where the object is
 finegrained.py  FineGrainedAD (finegrain/method): prompts from a caption, and a memory
 patchcore.py  nearest remembered patch      padim.py  a Gaussian a position
 spade.py      nearest shots, then patches   chance.py random scores, the floor
+subspacead.py what a subspace leaves over   anomalydino.py  nearest patch of turned shots
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from finegrain.clip import Backbone
+from finegrain.detectors.anomalydino import AnomalyDino
 from finegrain.detectors.chance import Chance
 from finegrain.detectors.detector import Detector, Prediction
 from finegrain.detectors.finegrained import FineGrained
 from finegrain.detectors.padim import PaDiM
 from finegrain.detectors.patchcore import PatchCore
 from finegrain.detectors.spade import Spade
+from finegrain.detectors.subspacead import SubspaceAD
 from finegrain.errors import ConfigError
 
 __all__ = ["DETECTORS", "Detector", "Prediction", "make_detector"]
 
 DETECTORS: dict[str, type[Detector]] = {
-    kind.name: kind for kind in (FineGrained, PatchCore, PaDiM, Spade)
+    kind.name: kind for kind in (FineGrained, PatchCore, PaDiM, Spade, SubspaceAD, AnomalyDino)
 }
 ON_REQUEST: dict[str, type[Detector]] = {Chance.name: Chance}  # not among "all methods"
 

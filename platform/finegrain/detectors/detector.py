@@ -67,6 +67,7 @@ class Detector(ABC):
     name: ClassVar[str]
     Config: ClassVar[type[DetectorConfig]] = DetectorConfig
     needs_caption: ClassVar[bool] = False  # an option, and a backbone that reads text
+    score_power: ClassVar[int] = 1  # scores grow with this power of a distance between features
 
     def __init__(
         self, backbone: Backbone, options: Mapping[str, Any] | None = None, *, seed: int = 111
@@ -96,6 +97,16 @@ class Detector(ABC):
         other = copy.copy(self)
         other.fit_tokens(shots)
         return other
+
+    def leaving_out(self, index: int, shots: PatchTokens) -> Self:
+        """A copy that has not seen one of the shots it was fitted on; the only one stays.
+
+        Args:
+            index: of the shot.
+            shots: tokens of all of them, in the order of `fit`.
+        """
+        others = [shots[i : i + 1] for i in range(len(shots)) if i != index] or [shots]
+        return self.remembering(PatchTokens.concatenate(others))
 
     @abstractmethod
     def score(self, tokens: PatchTokens) -> Prediction:

@@ -24,6 +24,12 @@ def to_pixels(scores: Tensor, grid: tuple[int, int]) -> Tensor:  # (B,N) -> (B,S
     return left @ scores.reshape(-1, rows, columns) @ right.T
 
 
+def tail_mean(scores: Tensor, share: float) -> Tensor:  # (B,N) -> (B,)
+    """The mean of each image's highest scores, of that share of its patches but one at least."""
+    count = max(1, int(share * scores.shape[1]))
+    return scores.topk(count, dim=1).values.mean(1)
+
+
 @lru_cache(maxsize=8)
 def _upsampling(patches: int) -> Tensor:  # (S,patches)
     """The matrix of both steps; a Gaussian reaching over the border mirrors the map."""

@@ -10,19 +10,21 @@ import torch
 from torch import Tensor
 
 from finegrain.clip import PatchTokens
-from finegrain.detectors.detector import Detector, DetectorConfig, Prediction
+from finegrain.detectors.detector import Detector, Prediction
+from finegrain.detectors.features import FeatureConfig, side_by_side
 from finegrain.detectors.maps import to_pixels
 from finegrain.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class PaDiMConfig(DetectorConfig):
+class PaDiMConfig(FeatureConfig):
     """Options: how many feature dimensions are drawn, and what is added to the covariance."""
 
     dimensions: int = 100
     epsilon: float = 0.01
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.dimensions < 1 or self.epsilon <= 0:
             raise ConfigError("dimensions and epsilon must be positive")
 
@@ -39,7 +41,7 @@ class PaDiM(Detector):
 
     def fit_tokens(self, shots: PatchTokens) -> None:
         """Mean and regularised covariance (Eq. 1) of randomly drawn dimensions."""
-        joined = torch.cat(shots.memories, dim=-1)
+        joined = side_by_side(shots, self.config)
         generator = torch.Generator().manual_seed(self.seed)
         drawn = torch.randperm(joined.shape[-1], generator=generator)[: self.config.dimensions]
         self.dimensions = drawn.sort().values.to(joined.device)
@@ -53,7 +55,7 @@ class PaDiM(Detector):
 
     def score(self, tokens: PatchTokens) -> Prediction:
         """Mahalanobis distances (Eq. 2); the image score is the maximum of the map."""
-        features = torch.cat(tokens.memories, dim=-1)[..., self.dimensions]
+        features = side_by_side(tokens, self.config)[..., self.dimensions]
         centred = (features - self.mean).permute(1, 2, 0)  # (N,W,B)
         whitened = torch.linalg.solve_triangular(self.cholesky, centred, upper=False)
         maps = to_pixels(whitened.norm(dim=1).T, tokens.grid)

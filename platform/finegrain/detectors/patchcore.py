@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from finegrain.clip import PatchTokens
-from finegrain.detectors.detector import Detector, DetectorConfig, Prediction
+from finegrain.detectors.detector import Detector, Prediction
+from finegrain.detectors.features import FeatureConfig, side_by_side
 from finegrain.detectors.maps import to_pixels
 from finegrain.errors import ConfigError
 
@@ -19,7 +20,7 @@ PROJECTED_WIDTH = 128  # random projection in which the coreset is searched, as 
 
 
 @dataclass(frozen=True)
-class PatchCoreConfig(DetectorConfig):
+class PatchCoreConfig(FeatureConfig):
     """Options; `max_memory` patches are kept, a coreset of them where the shots have more."""
 
     neighbourhood: int = 3
@@ -27,6 +28,7 @@ class PatchCoreConfig(DetectorConfig):
     max_memory: int = 4000
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.neighbourhood < 1 or self.neighbourhood % 2 == 0:
             raise ConfigError(f"neighbourhood must be odd and positive; got {self.neighbourhood}")
         if min(self.reweighting_neighbours, self.max_memory) < 1:
@@ -45,7 +47,7 @@ class PatchCore(Detector):
 
     def fit_tokens(self, shots: PatchTokens) -> None:
         """Remember the shots' patches (section 3.1), at most `max_memory` (section 3.2)."""
-        bank = locally_aware(shots, self.config.neighbourhood).flatten(0, 1)
+        bank = self._features(shots).flatten(0, 1)
         if len(bank) > self.config.max_memory:
             generator = torch.Generator(bank.device).manual_seed(self.seed)
             bank = bank[greedy_coreset(bank, self.config.max_memory, generator)]
@@ -53,7 +55,7 @@ class PatchCore(Detector):
 
     def score(self, tokens: PatchTokens) -> Prediction:
         """Distances to the bank (Eq. 6), the image score re-weighted (Eq. 7)."""
-        features = locally_aware(tokens, self.config.neighbourhood)  # (B,N,W)
+        features = self._features(tokens)  # (B,N,W)
         distances = torch.stack([torch.cdist(image, self.bank) for image in features])  # (B,N,M)
         patch_scores, nearest = distances.min(-1)
         worst = patch_scores.argmax(1)
@@ -63,6 +65,10 @@ class PatchCore(Detector):
         )
         maps = to_pixels(patch_scores, tokens.grid)
         return Prediction(image_scores.cpu().numpy(), maps.cpu().numpy())
+
+    def _features(self, tokens: PatchTokens) -> Tensor:  # -> (B,N,W)
+        joined = side_by_side(tokens, self.config)
+        return locally_aware(joined, tokens.grid, self.config.neighbourhood)
 
     def _reweighted(self, distances: Tensor, scores: Tensor, nearest: Tensor) -> Tensor:
         """Eq. 7 for each image's worst patch: (B,M), (B,), (B,) -> (B,).
@@ -85,10 +91,11 @@ class PatchCore(Detector):
         self.bank = state["bank"].to(self.backbone.device)
 
 
-def locally_aware(tokens: PatchTokens, neighbourhood: int) -> Tensor:  # -> (B,N,W)
-    """The levels side by side, each patch averaged with its neighbours within the image (Eq. 2)."""
-    joined = torch.cat(tokens.memories, dim=-1)
-    maps = joined.transpose(1, 2).reshape(len(tokens), -1, *tokens.grid)
+def locally_aware(
+    patches: Tensor, grid: tuple[int, int], neighbourhood: int
+) -> Tensor:  # (B,N,W) -> (B,N,W)
+    """Each patch averaged with its neighbours within the image (Eq. 2)."""
+    maps = patches.transpose(1, 2).reshape(len(patches), -1, *grid)
     averaged = F.avg_pool2d(
         maps, neighbourhood, stride=1, padding=neighbourhood // 2, count_include_pad=False
     )

@@ -10,19 +10,21 @@ import torch
 from torch import Tensor
 
 from finegrain.clip import PatchTokens
-from finegrain.detectors.detector import Detector, DetectorConfig, Prediction
+from finegrain.detectors.detector import Detector, Prediction
+from finegrain.detectors.features import FeatureConfig, side_by_side
 from finegrain.detectors.maps import to_pixels
 from finegrain.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class SpadeConfig(DetectorConfig):
+class SpadeConfig(FeatureConfig):
     """Options: how many shots are retrieved for an image, and patches for a patch."""
 
     retrieved_shots: int = 4
     nearest_patches: int = 1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if min(self.retrieved_shots, self.nearest_patches) < 1:
             raise ConfigError("retrieved_shots and nearest_patches must be positive")
 
@@ -39,12 +41,12 @@ class Spade(Detector):
 
     def fit_tokens(self, shots: PatchTokens) -> None:
         """Keep the shots' global and patch features."""
-        self.patches = torch.cat(shots.memories, dim=-1)  # (K,N,W)
+        self.patches = side_by_side(shots, self.config)  # (K,N,W)
         self.images = self.patches.mean(1)
 
     def score(self, tokens: PatchTokens) -> Prediction:
         """Mean squared distance to the retrieved shots (Eq. 2), mean patch distance (Eq. 3)."""
-        patches = torch.cat(tokens.memories, dim=-1)
+        patches = side_by_side(tokens, self.config)
         to_shots = torch.cdist(patches.mean(1), self.images).square()  # (B,K)
         count = min(self.config.retrieved_shots, len(self.images))
         distances, retrieved = to_shots.topk(count, largest=False)
