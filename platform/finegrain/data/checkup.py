@@ -161,11 +161,9 @@ def _compare(
         if digests[shot] == digests[other]:
             found.problems.append(f"shot {shot} and {other} are the same file; remove one of them")
         elif looks[shot].like(looks[other]):
-            bits, levels = (
-                looks[shot].bits_apart(looks[other]),
-                looks[shot].levels_apart(looks[other]),
-            )
-            found.twins.append(Twins(shot, other, bits, levels))
+            levels = looks[shot].levels_apart(looks[other])
+            correlation = looks[shot].correlation(looks[other])
+            found.twins.append(Twins(shot, other, levels, correlation))
 
 
 def _present(dataset: str, root: Path) -> tuple[list[str], Sequence[str]]:

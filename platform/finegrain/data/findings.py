@@ -16,8 +16,8 @@ class Twins:
 
     shot: Path
     other: Path
-    bits: int
     levels: float
+    correlation: float
 
 
 @dataclass
@@ -112,10 +112,15 @@ def _defects(categories: Sequence[CategoryFindings]) -> str:
 
 def _near(twins: Sequence[tuple[str, Twins]]) -> str:
     rows = [
-        [name, *map(_short, (twin.shot, twin.other)), str(twin.bits), f"{twin.levels:.2f}"]
+        [
+            name,
+            *map(_short, (twin.shot, twin.other)),
+            f"{twin.levels:.2f}",
+            f"{twin.correlation:.3f}",
+        ]
         for name, twin in twins[:LISTED]
     ]
-    table = markdown(["category", "shot", "like", "bits of 64", "levels of 255"], rows)
+    table = markdown(["category", "shot", "like", "levels of 255", "correlation"], rows)
     return table + _rest(len(twins))
 
 
