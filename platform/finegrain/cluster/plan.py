@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from finegrain.captions import Caption, CaptionStore
 from finegrain.clip import check_backbone
@@ -19,6 +19,7 @@ from finegrain.cluster.selection import (
     check_selection,
     choose_views,
     published_shot_list,
+    read_shot_list,
 )
 from finegrain.data import DATASETS, load_category, prepare_dataset
 from finegrain.data.shots import Shot, file_sha256
@@ -175,20 +176,6 @@ def resolve(
         views=tuple(views),
         captions={name: store.get(dataset, name) for name in chosen} if worded else {},
     )
-
-
-def read_shot_list(path: Path, categories: Sequence[str], shots: Sequence[int]) -> ShotList:
-    """A JSON file {CATEGORY: {K: [places in sorted train/good]}}, checked for the grid."""
-    try:
-        listed = TypeAdapter(ShotList).validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        expected = "{category: {K: [places]}}"
-        raise ConfigError(f"{path} is no list of shots {expected}: {error}") from error
-    for category, count in product(categories, shots):
-        found = len(listed.get(category, {}).get(count, ()))
-        if found != count:
-            raise ConfigError(f"{path} lists {found} images for {count} shots of {category}")
-    return {name: listed[name] for name in categories}
 
 
 def parse_options(given: Sequence[str]) -> dict[str, dict[str, Any]]:

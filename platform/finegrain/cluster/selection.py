@@ -1,8 +1,11 @@
 """Which shots and views a benchmark takes, where it is not the draw by seed."""
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
 
 from finegrain.data import load_category
 from finegrain.data.published import check_published, published_indices
@@ -30,6 +33,20 @@ def check_selection(
     check_published(dataset, categories or (), shots)
     if views:
         raise ConfigError(f"the published shots are of view {DEFAULT_VIEWS[0]}; leave out --views")
+
+
+def read_shot_list(path: Path, categories: Sequence[str], shots: Sequence[int]) -> ShotList:
+    """A JSON file {CATEGORY: {K: [places in sorted train/good]}}, checked for the grid."""
+    try:
+        listed = TypeAdapter(ShotList).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        expected = "{category: {K: [places]}}"
+        raise ConfigError(f"{path} is no list of shots {expected}: {error}") from error
+    for category, count in product(categories, shots):
+        found = len(listed.get(category, {}).get(count, ()))
+        if found != count:
+            raise ConfigError(f"{path} lists {found} images for {count} shots of {category}")
+    return {name: listed[name] for name in categories}
 
 
 def published_shot_list(
