@@ -105,9 +105,10 @@ def test_shots_published_in_part_are_completed_and_that_is_said(tmp_path):
     [
         ("factory", ["pcb"], [1], "no shots were published for factory, only for mvtec, visa"),
         ("mvtec", ["bottle", "botle"], [1], "no shots were published for botle of mvtec"),
+        ("realiad", ["usb"], [1], "view C1; leave out --views"),
         ("mvtec", ["bottle"], [1, 8], "published are 1, 2 and 4 shots; got 8"),
     ],
 )
 def test_what_was_not_published_is_said(dataset, categories, shots, message):
     with pytest.raises(ConfigError, match=message):
-        check_published(dataset, categories, shots)
+        check_published(dataset, categories, shots, ["C2"] if dataset == "realiad" else [])

@@ -30,9 +30,7 @@ def check_selection(
         return
     if shot_list:
         raise ConfigError("give either --shot-list or --shot-selection published")
-    check_published(dataset, categories or (), shots)
-    if views:
-        raise ConfigError(f"the published shots are of view {DEFAULT_VIEWS[0]}; leave out --views")
+    check_published(dataset, categories or (), shots, views)
 
 
 def read_shot_list(path: Path, categories: Sequence[str], shots: Sequence[int]) -> ShotList:

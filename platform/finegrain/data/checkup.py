@@ -45,7 +45,7 @@ class Checkup:
         self._done = self._total = 0
         present, known = _present(dataset, root)
         if published:
-            check_published(dataset, categories or (), shots)
+            check_published(dataset, categories or (), shots, views)
         self._chosen = [name for name in categories or known if name in present]
         self._missing = [name for name in categories or known if name not in present]
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 
+from finegrain.data.realiad import DEFAULT_VIEWS, REALIAD, parse_views
 from finegrain.data.samples import Category
 from finegrain.errors import ConfigError, DatasetError
 
@@ -30,7 +31,9 @@ def published() -> Mapping[str, Mapping[str, Mapping[int, Shots]]]:
     }
 
 
-def check_published(dataset: str, categories: Sequence[str], shots: Sequence[int]) -> None:
+def check_published(
+    dataset: str, categories: Sequence[str], shots: Sequence[int], views: Sequence[str] = ()
+) -> None:
     """ConfigError where no shots were published for what is asked."""
     if dataset not in published():
         raise ConfigError(
@@ -41,6 +44,8 @@ def check_published(dataset: str, categories: Sequence[str], shots: Sequence[int
         raise ConfigError(f"no shots were published for {', '.join(unknown)} of {dataset}")
     if others := sorted(set(shots) - set(NUMBERS)):
         raise ConfigError(f"published are 1, 2 and 4 shots; got {', '.join(map(str, others))}")
+    if views and parse_views(views) != DEFAULT_VIEWS:
+        raise ConfigError(f"the published shots are of view {DEFAULT_VIEWS[0]}; leave out --views")
 
 
 def published_indices(category: Category, count: int) -> tuple[int, ...]:
@@ -69,9 +74,11 @@ def with_published_shots(category: Category) -> Category:
     Only Real-IAD's shots can be test images: some are under the split of its JSON files. All of a
     category's shots are taken out whatever K is, so that results compare over K.
     """
-    if category.dataset != "realiad":
+    if category.dataset != REALIAD.name:
         return category
-    named = [shot for shots in published()["realiad"][category.name].values() for shot in shots]
+    named = [
+        shot for shots in published()[category.dataset][category.name].values() for shot in shots
+    ]
     paths = {category.root / category.name / "OK" / str(shot) for shot in named}
     test = tuple(sample for sample in category.test if sample.path not in paths)
     train = sorted({*category.train, *(path for path in paths if path.is_file())})
