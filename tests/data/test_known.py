@@ -1,5 +1,6 @@
 """MVTec-AD, VisA and Real-IAD as their authors ship them."""
 
+import json
 import shutil
 
 import pytest
@@ -194,9 +195,19 @@ def test_the_single_view_has_a_split_of_its_own(tmp_path):
     write_split(tmp_path / "realiad_jsons_sv/usb.json", "usb", first, second)
     write_split(tmp_path / "realiad_jsons/usb.json", "usb", second, first)
     assert load_category("realiad", tmp_path, "usb").train[0].parent.name == "S0001"
-    assert parse_views(["C2", "C1"]) == ("C1", "C2")
     shutil.rmtree(tmp_path / "realiad_jsons_sv")
     assert load_category("realiad", tmp_path, "usb").train[0].parent.name == "S0002"
+
+
+def test_a_split_without_meta_is_of_its_category(tmp_path):
+    write_realiad(tmp_path, "usb")
+    first, second = ([realiad_image("usb", part, "C1")] for part in (1, 2))
+    path = write_split(tmp_path / "realiad_jsons/usb.json", "usb", first, second)
+    with_meta = load_category("realiad", tmp_path, "usb")
+    split = json.loads(path.read_text())
+    del split["meta"]
+    path.write_text(json.dumps(split))
+    assert load_category("realiad", tmp_path, "usb") == with_meta
 
 
 def test_what_is_wrong_with_a_split_is_said(tmp_path):
@@ -219,6 +230,7 @@ def test_views_are_known_and_of_realiad_alone(tmp_path):
     write_mvtec(tmp_path, "bottle")
     with pytest.raises(ConfigError, match="only realiad has views"):
         load_category("mvtec", tmp_path, "bottle", views=["C1"])
+    assert parse_views(["C2", "C1"]) == ("C1", "C2")
     with pytest.raises(ConfigError, match="no view C6; known: C1, C2, C3, C4, C5, or all"):
         parse_views(["C1", "C6"])
 

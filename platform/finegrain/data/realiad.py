@@ -94,7 +94,7 @@ class _Entry(BaseModel):
 
 
 class _Meta(BaseModel):
-    prefix: str = ""
+    prefix: str | None = None  # none: the category's folder
     normal_class: str = "OK"
 
 
@@ -131,7 +131,7 @@ def _listed(path: Path, base: Path) -> tuple[list[Path], list[Sample]]:
         raise DatasetError(
             f"{path} is no split of Real-IAD (meta, train, test): {error}"
         ) from error
-    folder = base / split.meta.prefix
+    folder = base / (path.stem if split.meta.prefix is None else split.meta.prefix)
     test = []
     for entry in split.test:
         good = entry.mask_path is None or entry.anomaly_class == split.meta.normal_class
