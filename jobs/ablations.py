@@ -27,6 +27,8 @@ def main() -> int:
     add("--data-root", type=Path)
     add("--categories", nargs="+", help="[all]")
     add("--shots", nargs="+", type=int, default=[4], help="[4]")
+    add("--shot-selection", choices=["seeded", "published"], help="[seeded]")
+    add("--views", nargs="+", metavar="VIEW", help="of realiad: C1 to C5, or all [C1]")
     add("--seeds", nargs="+", type=int, help="[0 1 2]")
     add("--clip", metavar="MODEL", dest="backbone", help="[bundled]")
     add("--clip-weights", metavar="PATH|TAG", dest="weights")

@@ -32,6 +32,9 @@ def main() -> int:
     add("--shots", nargs="+", type=int, help="[1 2 4]")
     add("--shot-list", type=Path, metavar="JSON",
         help="{category: {K: [places in sorted train/good]}} [drawn by seed]")  # fmt: skip
+    add("--shot-selection", choices=["seeded", "published"],
+        help="published: as in published results, mvtec, visa, realiad [seeded]")  # fmt: skip
+    add("--views", nargs="+", metavar="VIEW", help="of realiad: C1 to C5, or all [C1]")
     add("--seeds", nargs="+", type=int, help="which draw the shots and all randomness [0 1 2]")
     add("--clip", metavar="MODEL", dest="backbone",
         help=f"the frozen image model: {', '.join(BACKBONES)} [bundled]")  # fmt: skip

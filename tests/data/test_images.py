@@ -84,3 +84,21 @@ def test_a_mask_must_be_of_its_images_size(tmp_path):
     assert (read_mask(path, 16, 24) == (GRADIENT[..., 0] > 100)).all()
     with pytest.raises(DatasetError, match=r"24x16 but its image 25x16"):
         read_mask(path, 16, 25)
+
+
+def test_a_mask_marks_all_that_is_not_black_in_any_format(tmp_path):
+    marked = np.zeros((16, 24), dtype=np.uint8)
+    marked[3, 5] = 1  # a class index, as dark as can be
+    palette = Image.fromarray(marked)
+    palette.putpalette([0, 0, 0, 0, 0, 1])  # a blue that is black once it is grey
+    opaque = np.dstack([marked, marked, marked, np.full_like(marked, 255)])
+    stored = {
+        "grey": Image.fromarray(marked),
+        "palette": palette,
+        "bit": Image.fromarray(marked > 0),
+        "deep": Image.fromarray(marked.astype(np.uint16)),
+        "opaque": Image.fromarray(opaque),
+    }
+    for name, image in stored.items():
+        image.save(tmp_path / f"{name}.png")
+        assert np.argwhere(read_mask(tmp_path / f"{name}.png", 16, 24)).tolist() == [[3, 5]], name

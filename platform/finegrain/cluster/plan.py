@@ -9,10 +9,18 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from finegrain.captions import Caption, CaptionStore
 from finegrain.clip import check_backbone
+from finegrain.cluster.selection import (
+    Selection,
+    ShotList,
+    check_selection,
+    choose_views,
+    published_shot_list,
+    read_shot_list,
+)
 from finegrain.data import DATASETS, load_category, prepare_dataset
 from finegrain.data.shots import Shot, file_sha256
 from finegrain.detectors import DETECTORS, detector_class
@@ -22,9 +30,6 @@ from finegrain.evaluation.metrics import Scores
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-ShotList = dict[str, dict[int, tuple[int, ...]]]  # category -> K -> places in the sorted names
 
 
 class Benchmark(_Record):
@@ -40,6 +45,8 @@ class Benchmark(_Record):
     weights: str | None = None  # open_clip's tag, or a file's absolute path
     options: dict[str, dict[str, Any]] = {}  # method -> its options
     shot_list: ShotList | None = None  # None: drawn by seed
+    shot_selection: Selection = "seeded"  # if published, shot_list has them
+    views: tuple[str, ...] = ()  # of Real-IAD; none: its default
     captions: dict[str, Caption] = {}  # category -> its caption, where a method needs it
 
 
@@ -58,6 +65,8 @@ class Trial(_Record):
     weights: str | None = None
     weights_sha256: str | None = None  # of the file
     shot_indices: tuple[int, ...] | None = None  # None: drawn by seed
+    shot_selection: Selection = "seeded"
+    views: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -68,7 +77,9 @@ class Trial(_Record):
     def config_hash(self) -> str:
         """SHA-256 of all that decides the result; not of where data and weights lie."""
         places = {"data_root", "weights"} if self.weights_sha256 else {"data_root"}
-        decisive = self.model_dump(mode="json", exclude=places)
+        added = {"shot_selection", "views"}  # decide nothing at their defaults, and came later
+        unset = {name for name in added if getattr(self, name) == Trial.model_fields[name].default}
+        decisive = self.model_dump(mode="json", exclude=places | unset)
         decisive["finegrain"] = version("finegrain")
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
@@ -88,6 +99,7 @@ class TrialResult(_Record):
     detected: float | None = None  # share of anomalous ones above it
     checkpoint: Path | None = None
     support: tuple[Shot, ...] = ()
+    notes: tuple[str, ...] = ()  # departures of data and shots from what was published
     environment: dict[str, str] = {}
 
 
@@ -104,6 +116,8 @@ def resolve(
     weights: str | None = None,
     options: Sequence[str] = (),
     shot_list: Path | None = None,
+    shot_selection: Selection = "seeded",
+    views: Sequence[str] = (),
     captions: Path | None = None,
 ) -> Benchmark:
     """The benchmark with every name checked and its data in place; InputError says what is wrong.
@@ -133,8 +147,19 @@ def resolve(
     if data_root is None and dataset != "factory":
         raise ConfigError(f"dataset {dataset} needs --data-root, the folder of its categories")
     root = (data_root or beside / "data" / "factory").resolve()
+    views = choose_views(dataset, views)
+    check_selection(
+        shot_selection,
+        dataset=dataset,
+        categories=categories,
+        shots=shots,
+        shot_list=shot_list,
+        views=views,
+    )
     chosen = prepare_dataset(dataset, root, categories)
     listed = read_shot_list(shot_list, chosen, shots) if shot_list else None
+    if shot_selection == "published":
+        listed = published_shot_list(dataset, root, chosen, shots)
     store = CaptionStore(captions)
     return Benchmark(
         dataset=dataset,
@@ -147,22 +172,10 @@ def resolve(
         weights=weights,
         options=by_method,
         shot_list=listed,
+        shot_selection=shot_selection,
+        views=tuple(views),
         captions={name: store.get(dataset, name) for name in chosen} if worded else {},
     )
-
-
-def read_shot_list(path: Path, categories: Sequence[str], shots: Sequence[int]) -> ShotList:
-    """A JSON file {CATEGORY: {K: [places in sorted train/good]}}, checked for the grid."""
-    try:
-        listed = TypeAdapter(ShotList).validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        expected = "{category: {K: [places]}}"
-        raise ConfigError(f"{path} is no list of shots {expected}: {error}") from error
-    for category, count in product(categories, shots):
-        found = len(listed.get(category, {}).get(count, ()))
-        if found != count:
-            raise ConfigError(f"{path} lists {found} images for {count} shots of {category}")
-    return {name: listed[name] for name in categories}
 
 
 def parse_options(given: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -209,6 +222,8 @@ def plan(benchmark: Benchmark) -> list[Trial]:
             weights=benchmark.weights,
             weights_sha256=weights_sha256,
             shot_indices=benchmark.shot_list[category][shots] if benchmark.shot_list else None,
+            shot_selection=benchmark.shot_selection,
+            views=benchmark.views,
         )
         for category, method, shots, seed in product(
             benchmark.categories, benchmark.methods, benchmark.shots, benchmark.seeds
@@ -235,7 +250,10 @@ def read_result(path: Path, trial: Trial) -> TrialResult | None:
 
 def _fingerprint(benchmark: Benchmark, category: str) -> str:
     """The category's fingerprint, or what is wrong with it: its trials will report that."""
+    published = benchmark.shot_selection == "published"
     try:
-        return load_category(benchmark.dataset, benchmark.data_root, category).fingerprint()
+        return load_category(
+            benchmark.dataset, benchmark.data_root, category, benchmark.views, published
+        ).fingerprint()
     except DatasetError as error:
         return f"unreadable: {error}"

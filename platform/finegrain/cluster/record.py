@@ -91,6 +91,7 @@ class Recorder:
         options = _flat(trial.method, trial.options)
         shots = {f"shot_{i}_sha256": shot.sha256 for i, shot in enumerate(result.support)}
         error = {"error": result.error} if result.error else {}
+        notes = {"notes": "\n".join(result.notes)} if result.notes else {}
         self._run.record(
             trial.name,
             hashlib.sha256(result.model_dump_json().encode()).hexdigest(),
@@ -99,6 +100,7 @@ class Recorder:
             tags=result.environment
             | {"data_fingerprint": trial.data_fingerprint, "config_hash": result.config_hash}
             | shots
+            | notes
             | error,
             artifacts=[p for p in (directory / CHECKPOINT, directory / HEATMAPS) if p.exists()]
             if result.status == "ok"

@@ -91,6 +91,8 @@ def write_report(
 ) -> str:
     """Write results.csv, table.md and a heatmap sheet a method; returns the table's text."""
     text = table_text(rows_of(trials, results))
+    if notes := sorted({note for result in results.values() for note in result.notes}):
+        text += "\n\n" + "\n".join(["Notes:", "", *(f"- {note}" for note in notes)])
     write_text(directory / "results.csv", csv_text(trials, results))
     write_text(directory / "table.md", text + "\n")
     for method in benchmark.methods:

@@ -26,6 +26,7 @@ from finegrain.clip import Backbone, PatchTokens, RgbImage, encode, load_backbon
 from finegrain.cluster.plan import Trial, TrialResult
 from finegrain.data import Category, load_category
 from finegrain.data.images import read_rgb
+from finegrain.data.published import published_notes
 from finegrain.data.shots import Shot, check_no_leak, file_sha256, select_shots, shots_at
 from finegrain.decision import Thresholds
 from finegrain.detectors import Detector, Prediction, make_detector
@@ -106,6 +107,7 @@ class Worker:
             detected=_share(above[labels]),
             checkpoint=directory / CHECKPOINT,
             support=support,
+            notes=_notes(trial, encoded.category),
             environment=environment(self.device),
         )
 
@@ -118,7 +120,10 @@ class Worker:
     def _encode(self, trial: Trial, backbone: Backbone) -> EncodedCategory:
         key = (trial.data_fingerprint, backbone.weights_hash)
         if key not in self._encoded:
-            category = load_category(trial.dataset, trial.data_root, trial.category)
+            published = trial.shot_selection == "published"
+            category = load_category(
+                trial.dataset, trial.data_root, trial.category, trial.views, published
+            )
             start = time.perf_counter()
             test = load_test_set(category, backbone)
             encode_ms = 1000 * (time.perf_counter() - start) / len(test.tokens)
@@ -162,6 +167,12 @@ class Worker:
             thresholds=thresholds,
         )
         write_bytes(directory / HEATMAPS, png(heatmap_strip(prediction, encoded.category)))
+
+
+def _notes(trial: Trial, category: Category) -> tuple[str, ...]:
+    if trial.shot_selection == "seeded":
+        return category.notes
+    return category.notes + published_notes(trial.dataset, trial.category, trial.shots)
 
 
 def _share(above: npt.NDArray[np.bool_]) -> float | None:

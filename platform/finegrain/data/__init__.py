@@ -4,7 +4,10 @@ samples.py   Sample and Category: paths and labels, no pixels
 images.py    the one image reader, with limits and clear errors
 folder.py    the MVTec-AD layout
 warping.py   images turned, shifted and zoomed
+known.py     a published data set: its categories, its errors; mvtec.py, visa.py, realiad.py
 shots.py     the K shots: drawn by seed or listed, with the hash of each file
+published.py the K shots of published results
+checkup.py   what is wrong with the files below a root
 factory/     the embedded, procedural data set
 """
 
@@ -12,13 +15,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from finegrain.data.factory import CATEGORIES, write_factory
-from finegrain.data.folder import list_categories, load_folder
-from finegrain.data.samples import Category, Sample
+from finegrain.data.folder import list_categories, scan_folder
+from finegrain.data.mvtec import MVTEC
+from finegrain.data.published import with_published_shots
+from finegrain.data.realiad import REALIAD, parse_views, scan_realiad
+from finegrain.data.samples import Category, Sample, check_files
+from finegrain.data.visa import VISA, scan_visa
 from finegrain.errors import ConfigError, DatasetError
 
-__all__ = ["DATASETS", "Category", "Sample", "load_category", "prepare_dataset"]
+__all__ = [
+    "DATASETS", "KNOWN", "Category", "Sample", "load_category", "prepare_dataset", "scan_category",
+]  # fmt: skip
 
-DATASETS = ("factory", "folder")
+KNOWN = {known.name: known for known in (MVTEC, VISA, REALIAD)}
+DATASETS = ("factory", "folder", *KNOWN)
 
 
 def prepare_dataset(
@@ -31,19 +41,55 @@ def prepare_dataset(
 
     The factory is rendered below the root where it is missing.
     """
-    if dataset not in DATASETS:
-        raise ConfigError(f"no dataset {dataset!r}; known: {', '.join(DATASETS)}")
-    known = sorted(CATEGORIES) if dataset == "factory" else list_categories(root)
-    chosen = list(categories or known)
+    known = _categories(dataset, root)
+    wanted = KNOWN[dataset].categories if dataset in KNOWN else known
+    chosen = list(categories or wanted)
     if unknown := [name for name in chosen if name not in known]:
+        where = "" if categories else "; add them, or choose with --categories"
         raise DatasetError(
-            f"{dataset} has no category {', '.join(map(repr, unknown))}; found {', '.join(known)}"
+            f"{dataset} has no category {', '.join(map(repr, unknown))}; "
+            f"found {', '.join(known)}{where}"
         )
     if dataset == "factory":
         write_factory(root, categories=chosen, progress=progress)
     return chosen
 
 
-def load_category(dataset: str, root: Path, name: str) -> Category:
-    """The files of one category of a data set below its root."""
-    return load_folder(dataset, root, name)
+def load_category(
+    dataset: str, root: Path, name: str, views: Sequence[str] = (), published: bool = False
+) -> Category:
+    """The files of one category of a data set below its root, all of them there.
+
+    Args:
+        views: of Real-IAD, its default where none is given.
+        published: the published shots are to be among the training images.
+    """
+    return check_files(scan_category(dataset, root, name, views, published))
+
+
+def scan_category(
+    dataset: str, root: Path, name: str, views: Sequence[str] = (), published: bool = False
+) -> Category:
+    """The same from names and lists alone: a file of it may be missing."""
+    if views and dataset != REALIAD.name:
+        raise ConfigError(f"only {REALIAD.name} has views; {dataset} has none to choose from")
+    if dataset in KNOWN and name not in (found := KNOWN[dataset].present(root)):
+        raise DatasetError(f"{dataset} has no category {name!r}; found {', '.join(found)}")
+    match dataset:
+        case "mvtec":
+            return scan_folder(dataset, MVTEC.base(root), name)
+        case "visa":
+            return scan_visa(root, name)
+        case "realiad":
+            category = scan_realiad(root, name, parse_views(views))
+            return with_published_shots(category) if published else category
+        case _:
+            return scan_folder(dataset, root, name)
+
+
+def _categories(dataset: str, root: Path) -> list[str]:
+    if dataset not in DATASETS:
+        raise ConfigError(f"no dataset {dataset!r}; known: {', '.join(DATASETS)}")
+    if dataset == "factory":
+        return sorted(CATEGORIES)
+    return KNOWN[dataset].present(root) if dataset in KNOWN else list_categories(root)

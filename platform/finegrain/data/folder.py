@@ -11,7 +11,7 @@ Files are taken in the order of their sorted names, never in the file system's.
 from pathlib import Path
 
 from finegrain.data.images import SUFFIXES
-from finegrain.data.samples import GOOD, Category, Sample
+from finegrain.data.samples import GOOD, Category, Sample, check_files
 from finegrain.errors import DatasetError
 
 
@@ -31,6 +31,11 @@ def load_folder(dataset: str, root: Path, name: str) -> Category:
     Raises:
         DatasetError: it is not there, has no images, or misses some of its masks.
     """
+    return check_files(scan_folder(dataset, root, name))
+
+
+def scan_folder(dataset: str, root: Path, name: str) -> Category:
+    """The same without a look whether the masks are there: those that should be are named."""
     folder = root / name
     if not (folder / "train" / GOOD).is_dir():
         raise DatasetError(
@@ -58,14 +63,11 @@ def _images(folder: Path) -> list[Path]:
 
 
 def _mask(ground_truth: Path, defect: str, image: Path) -> Path | None:
-    """The image's mask; None for a good one, or where the category comes without masks."""
+    """Where the image's mask is or should be; None for a good one, or where there are no masks."""
     if defect == GOOD or not ground_truth.is_dir():
         return None
     for stem in (f"{image.stem}_mask", image.stem):
         for suffix in SUFFIXES:
             if (path := ground_truth / defect / f"{stem}{suffix}").is_file():
                 return path
-    raise DatasetError(
-        f"{image} has no mask; expected {ground_truth / defect / image.stem}_mask.png. "
-        "Add it, or remove the whole ground_truth folder to go without pixel metrics"
-    )
+    return ground_truth / defect / f"{image.stem}_mask.png"

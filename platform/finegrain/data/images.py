@@ -44,7 +44,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_mask(path: Path, height: int, width: int) -> npt.NDArray[np.bool_]:
-    """A mask file -> (H,W), true where it is not black.
+    """A mask file -> (H,W), true where it is not black, however dark: it may hold class indices.
 
     Raises:
         DatasetError: the mask is not of its image's size.
@@ -55,7 +55,10 @@ def read_mask(path: Path, height: int, width: int) -> npt.NDArray[np.bool_]:
             f"mask {path} is {image.width}x{image.height} but its image {width}x{height}; "
             "make them the same size"
         )
-    return np.asarray(image.convert("L")) > 0
+    if image.mode not in ("1", "L") and not image.mode.startswith("I"):
+        image = image.convert("RGB")  # the colours of a palette; without transparency
+    values = np.atleast_3d(np.asarray(image))  # (H,W,1) or (H,W,3)
+    return np.asarray((values > 0).any(axis=-1))
 
 
 def _decode(data: bytes, source: str) -> Image.Image:
