@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from finegrain.clip import Backbone, PatchTokens, RgbImage, encode
+from finegrain.clip import Backbone, PatchTokens, RgbImage, Windows, encode
 from finegrain.decision import Thresholds
 from finegrain.detectors import Detector
 
@@ -48,9 +48,12 @@ def _changed(pixels: torch.Tensor, generator: np.random.Generator) -> RgbImage:
     return np.asarray((lit.clamp(0, 1) * 255).round().byte().permute(1, 2, 0))
 
 
-def encoded_copies(backbone: Backbone, image: RgbImage, seed: int = 0) -> PatchTokens:
+def encoded_copies(
+    backbone: Backbone, image: RgbImage, seed: int = 0, windows: Windows | None = None
+) -> PatchTokens:
     """The tokens of COPIES changed copies of a shot; the same changes at the same seed."""
-    return encode(backbone, jittered(image, COPIES, np.random.default_rng(seed)))
+    copies = jittered(image, COPIES, np.random.default_rng(seed))
+    return encode(backbone, copies, windows=windows)
 
 
 def calibrate(detector: Detector, shots: PatchTokens, copies: Sequence[PatchTokens]) -> Thresholds:

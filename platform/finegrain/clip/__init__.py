@@ -1,6 +1,7 @@
 """Frozen image models: pixels in, tokens out; and the CLIPs among them, which also read text.
 
 tokens.py        PatchTokens, what a model says about images
+windows.py       Windows of patches, which an image may be encoded in beside whole
 backbone.py      Backbone, the face of every model; preprocessing; batched encoding
 frozen_clip.py   FrozenClip, the face of those with a text tower
 efficientnet.py  EfficientNet-Lite1, ImageNet weights from the package index
@@ -21,6 +22,7 @@ from finegrain.clip.efficientnet import EfficientNetLite1
 from finegrain.clip.frozen_clip import FrozenClip
 from finegrain.clip.openclip import MODELS, load_open_clip
 from finegrain.clip.tokens import PatchTokens
+from finegrain.clip.windows import Windows
 from finegrain.errors import ConfigError
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "PatchTokens",
     "RemoteBackbone",
     "RgbImage",
+    "Windows",
     "check_backbone",
     "encode",
     "load_backbone",
@@ -46,7 +49,7 @@ def check_backbone(name: str, weights: str | None, *, reads_text: bool = False) 
         raise ConfigError(f"no backbone {name!r}; known: {', '.join(BACKBONES)}")
     if reads_text and name == EfficientNetLite1.name:
         readers = ", ".join(other for other in BACKBONES if other != name)
-        raise ConfigError(f"backbone {name} reads no captions; those that do: {readers}")
+        raise ConfigError(f"backbone {name} reads no text; those that do: {readers}")
     if name in MODELS and not weights:
         raise ConfigError(
             f"backbone {name} needs weights: a file in open_clip's format or one of its tags"

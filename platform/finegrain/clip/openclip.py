@@ -28,8 +28,9 @@ from finegrain.clip.backbone import RgbImage, normalise
 from finegrain.clip.efficientnet import parameters_hash
 from finegrain.clip.frozen_clip import Rgb, end_positions
 from finegrain.clip.tokens import PatchTokens
-from finegrain.clip.vv_attention import both_paths, causal_path, embed_pixels
+from finegrain.clip.vv_attention import both_paths, causal_path, embed_pixels, isolated_windows
 from finegrain.clip.weights_file import check_fit, read_weights
+from finegrain.clip.windows import Windows, cover, members
 from finegrain.errors import ConfigError
 
 QUICK = "-quickgelu"  # open_clip's suffix: x·sigmoid(1.702x) in place of GELU, as OpenAI trained
@@ -87,20 +88,49 @@ class OpenClip:
         """RGB images of any size -> (B,3,S,S)."""
         return normalise(images, self.image_size, self._mean, self._std)
 
-    def encode_images(self, pixels: Tensor) -> PatchTokens:
-        """(B,3,S,S) -> ordinary class token, V-V patches, memories of the ordinary path."""
+    def encode_images(self, pixels: Tensor, windows: Windows | None = None) -> PatchTokens:
+        """(B,3,S,S) -> ordinary class token, V-V patches, memories of the ordinary path.
+
+        Windows come with the ordinary patches that the last block leaves, behind its norm.
+        """
         side, visual = self.image_size, self.model.visual
         if pixels.shape[1:] != (3, side, side):
             raise ValueError(f"needed pixels (B,3,{side},{side}); got {tuple(pixels.shape)}")
         with torch.no_grad():
             embedded = embed_pixels(visual, pixels.to(self.device, self.dtype))
-            seen = both_paths(visual.transformer.resblocks, embedded, self.memory_depths)
-            image, patches = (
-                F.normalize((visual.ln_post(tokens) @ visual.proj).float(), dim=-1)
-                for tokens in (seen.image, seen.patches)
+            own = self._own_patches(windows) if windows and windows.shared else None
+            seen = both_paths(
+                visual.transformer.resblocks,
+                embedded,
+                self.memory_depths,
+                own=own,
+                all_ordinary=windows is not None,
             )
-        memories = tuple(memory.float().contiguous() for memory in seen.memories)
-        return PatchTokens(image, patches, memories, visual.grid_size)
+            image, patches = self._joint(seen.image), self._joint(seen.patches)
+            memories = tuple(memory.float().contiguous() for memory in seen.memories)
+            if windows is None:
+                return PatchTokens(image, patches, memories, visual.grid_size)
+            ordinary = visual.ln_post(seen.ordinary).float()
+            found = self._windows(windows, embedded, seen.windows)
+        return PatchTokens(image, patches, memories, visual.grid_size, found, ordinary)
+
+    def _joint(self, tokens: Tensor) -> Tensor:  # (...,W) -> (...,D)
+        """Tokens of the last block in the joint space, unit norm."""
+        visual = self.model.visual
+        return F.normalize((visual.ln_post(tokens) @ visual.proj).float(), dim=-1)
+
+    def _own_patches(self, windows: Windows) -> Tensor:  # (n of all scales,N)
+        grid = self.model.visual.grid_size
+        return torch.cat([cover(grid, scale) for scale in windows.scales]).to(self.device)
+
+    def _windows(self, windows: Windows, embedded: Tensor, shared: Tensor) -> tuple[Tensor, ...]:
+        """(B,n,D) a scale, from the class tokens that shared the pass or from a pass a window."""
+        visual = self.model.visual
+        patches = [members(visual.grid_size, scale).to(self.device) for scale in windows.scales]
+        if windows.shared:
+            return torch.split(self._joint(shared), [len(some) for some in patches], 1)
+        blocks = visual.transformer.resblocks
+        return tuple(self._joint(isolated_windows(blocks, embedded, some)) for some in patches)
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         """Sentences -> (S,77) ids, zeros behind the end token; what is longer loses its end."""

@@ -5,6 +5,7 @@ maps.py       patch scores to anomaly maps
 finegrained.py  FineGrainedAD (finegrain/method): prompts from a caption, and a memory
 patchcore.py  nearest remembered patch      padim.py  a Gaussian a position
 spade.py      nearest shots, then patches   chance.py random scores, the floor
+winclip.py    windows against the prompts of prompt_ensemble.py, and against the shots' windows
 """
 
 from collections.abc import Mapping
@@ -17,12 +18,13 @@ from finegrain.detectors.finegrained import FineGrained
 from finegrain.detectors.padim import PaDiM
 from finegrain.detectors.patchcore import PatchCore
 from finegrain.detectors.spade import Spade
+from finegrain.detectors.winclip import WinClip
 from finegrain.errors import ConfigError
 
 __all__ = ["DETECTORS", "Detector", "Prediction", "make_detector"]
 
 DETECTORS: dict[str, type[Detector]] = {
-    kind.name: kind for kind in (FineGrained, PatchCore, PaDiM, Spade)
+    kind.name: kind for kind in (FineGrained, PatchCore, PaDiM, Spade, WinClip)
 }
 ON_REQUEST: dict[str, type[Detector]] = {Chance.name: Chance}  # not among "all methods"
 
