@@ -49,7 +49,7 @@ def test_what_decides_a_result_is_in_its_hash(plates):
         ({"backbone": "vgg"}, ConfigError, "no backbone 'vgg'; known: .*efficientnet_lite1"),
         ({"backbone": "ViT-B-32"}, ConfigError, "ViT-B-32 needs weights: a file"),
         ({"weights": "openai"}, ConfigError, "brings its own weights; leave out openai"),
-        ({"shots": [0]}, ConfigError, "patchcore.* can't be fitted on 0 shots; .* winclip can"),
+        ({"shots": [0]}, ConfigError, "padim, spade can't be fitted on 0 shots; .* winclip can"),
         ({"shots": [-1]}, ConfigError, "shots must be 0 or more; got \\[-1\\]"),
         ({"options": ["spade.k=2"]}, ConfigError, "no option k"),
         ({"options": ["k=2"]}, ConfigError, "expected METHOD.OPTION=VALUE"),

@@ -17,7 +17,7 @@ from finegrain.detectors.maps import to_pixels
 from finegrain.detectors.prompt_ensemble import ensemble
 from finegrain.detectors.winclip import harmonic
 from finegrain.errors import ConfigError, InputError
-from finegrain.serving.fusion import Fusion, Slot
+from finegrain.serving.fusion import Fusion
 from tests.conftest import striped
 
 GRID = (4, 5)
@@ -191,7 +191,7 @@ def test_a_trial_without_a_shot(plates, tmp_path):
     assert (none.support, none.false_alarms, none.detected) == ((), None, None)
     assert one.false_alarms is not None
     assert load_detector(none.checkpoint, load_backbone("bundled")).memory == ()
-    with pytest.raises(ConfigError, match="patchcore can't be fitted on 0 shots; .* winclip can"):
+    with pytest.raises(ConfigError, match=r"patchcore can't be fitted on 0 shots; .* winclip can"):
         resolve(beside=plates, methods=["patchcore", "winclip"], shots=[0], **grid)
 
 

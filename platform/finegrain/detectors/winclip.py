@@ -109,14 +109,19 @@ class WinClip(Detector):
         self.memory = tuple(level.flatten(0, 1) for level in self._levels(shots))
 
     def score(self, tokens: PatchTokens) -> Prediction:
-        """Image score and map, of language and, with shots, half of them of the association."""
+        """Image score and smoothed map."""
+        scores, maps = self.patch_scores(tokens)
+        return Prediction(scores.cpu().numpy(), to_pixels(maps, tokens.grid).cpu().numpy())
+
+    def patch_scores(self, tokens: PatchTokens) -> tuple[Tensor, Tensor]:
+        """Image score (B,) and map (B,N): of language, and with shots half of the association."""
         levels = self._levels(tokens)
         scores = self._abnormality(tokens.image)
         maps = self._language_map(scores, levels[1:], tokens.grid)
         if self.memory:
             seen = self._association_map(levels, tokens.grid)
             scores, maps = (scores + seen.amax(1)) / 2, (maps + seen) / 2
-        return Prediction(scores.cpu().numpy(), to_pixels(maps, tokens.grid).cpu().numpy())
+        return scores, maps
 
     def _levels(self, tokens: PatchTokens) -> list[Tensor]:
         """Unit-norm patches and windows, (B,N,W) and (B,n,D) each; ConfigError lacking windows."""
