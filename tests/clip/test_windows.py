@@ -67,7 +67,7 @@ def test_windows_change_nothing_else(small, shared):
 
 @pytest.mark.parametrize("shared", [False, True])
 def test_a_batch_is_its_images(tiny, shared, monkeypatch):
-    monkeypatch.setattr("finegrain.clip.vv_attention.TOKENS_AT_ONCE", 17)  # a few windows a turn
+    monkeypatch.setattr("finegrain.clip.window_attention.TOKENS_AT_ONCE", 17)  # a few each
     windows, pixels = Windows((2, 3), shared), pixels_for(tiny, count=3)
     together = tiny.encode_images(pixels, windows)
     for row in range(3):

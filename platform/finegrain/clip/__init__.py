@@ -6,7 +6,7 @@ backbone.py      Backbone, the face of every model; preprocessing; batched encod
 frozen_clip.py   FrozenClip, the face of those with a text tower
 efficientnet.py  EfficientNet-Lite1, ImageNet weights from the package index
 openclip.py      open_clip's ViTs: by tag or from a file (weights_file.py), with the value-value
-                 path beside the ordinary one (vv_attention.py)
+                 path beside the ordinary one (vv_attention.py), and windows (window_attention.py)
 bundled.py       the CLIP that comes with the package, on EfficientNet-Lite1 (grounded.py: its
                  image_heads.py and text_tower.py; word_pieces.py: CLIP's tokens)
 timing.py        what both paths cost

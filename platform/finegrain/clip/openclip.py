@@ -28,9 +28,10 @@ from finegrain.clip.backbone import RgbImage, normalise
 from finegrain.clip.efficientnet import parameters_hash
 from finegrain.clip.frozen_clip import Rgb, end_positions
 from finegrain.clip.tokens import PatchTokens
-from finegrain.clip.vv_attention import both_paths, causal_path, embed_pixels, isolated_windows
+from finegrain.clip.vv_attention import both_paths, causal_path, embed_pixels
 from finegrain.clip.weights_file import check_fit, read_weights
-from finegrain.clip.windows import Windows, cover, members
+from finegrain.clip.window_attention import window_classes
+from finegrain.clip.windows import Windows, covers
 from finegrain.errors import ConfigError
 
 QUICK = "-quickgelu"  # open_clip's suffix: x·sigmoid(1.702x) in place of GELU, as OpenAI trained
@@ -96,41 +97,26 @@ class OpenClip:
         side, visual = self.image_size, self.model.visual
         if pixels.shape[1:] != (3, side, side):
             raise ValueError(f"needed pixels (B,3,{side},{side}); got {tuple(pixels.shape)}")
+        blocks, grid = visual.transformer.resblocks, visual.grid_size
+        own = covers(grid, windows.scales) if windows and windows.shared else None
         with torch.no_grad():
-            embedded = embed_pixels(visual, pixels.to(self.device, self.dtype))
-            own = self._own_patches(windows) if windows and windows.shared else None
+            x = embed_pixels(visual, pixels.to(self.device, self.dtype))
             seen = both_paths(
-                visual.transformer.resblocks,
-                embedded,
-                self.memory_depths,
-                own=own,
-                all_ordinary=windows is not None,
+                blocks, x, self.memory_depths, own=own, all_ordinary=windows is not None
             )
             image, patches = self._joint(seen.image), self._joint(seen.patches)
             memories = tuple(memory.float().contiguous() for memory in seen.memories)
             if windows is None:
-                return PatchTokens(image, patches, memories, visual.grid_size)
+                return PatchTokens(image, patches, memories, grid)
+            classes = window_classes(blocks, x, seen.windows, windows, grid)
+            found = tuple(self._joint(tokens) for tokens in classes)
             ordinary = visual.ln_post(seen.ordinary).float()
-            found = self._windows(windows, embedded, seen.windows)
-        return PatchTokens(image, patches, memories, visual.grid_size, found, ordinary)
+        return PatchTokens(image, patches, memories, grid, found, ordinary)
 
     def _joint(self, tokens: Tensor) -> Tensor:  # (...,W) -> (...,D)
         """Tokens of the last block in the joint space, unit norm."""
         visual = self.model.visual
         return F.normalize((visual.ln_post(tokens) @ visual.proj).float(), dim=-1)
-
-    def _own_patches(self, windows: Windows) -> Tensor:  # (n of all scales,N)
-        grid = self.model.visual.grid_size
-        return torch.cat([cover(grid, scale) for scale in windows.scales]).to(self.device)
-
-    def _windows(self, windows: Windows, embedded: Tensor, shared: Tensor) -> tuple[Tensor, ...]:
-        """(B,n,D) a scale, from the class tokens that shared the pass or from a pass a window."""
-        visual = self.model.visual
-        patches = [members(visual.grid_size, scale).to(self.device) for scale in windows.scales]
-        if windows.shared:
-            return torch.split(self._joint(shared), [len(some) for some in patches], 1)
-        blocks = visual.transformer.resblocks
-        return tuple(self._joint(isolated_windows(blocks, embedded, some)) for some in patches)
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         """Sentences -> (S,77) ids, zeros behind the end token; what is longer loses its end."""

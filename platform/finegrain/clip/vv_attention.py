@@ -1,7 +1,7 @@
 """The ordinary path of a CLIP vision transformer and the value-value path beside it, in one pass.
 
-B images, L = 1 + N tokens (class token first), W vision width, H heads of width d; n windows of m
-patches. The modules are open_clip's and stay as they are; only their weights and their layer norms,
+B images, L = 1 + N tokens (class token first), W vision width, H heads of width d; n windows.
+The modules are open_clip's and stay as they are; only their weights and their layer norms,
 projections and MLPs are used.
 """
 
@@ -11,8 +11,6 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-TOKENS_AT_ONCE = 1024  # of isolated windows; more takes more memory and is no faster
 
 
 class BothPaths(NamedTuple):
@@ -59,6 +57,7 @@ def both_paths(
     """
     length = x.shape[1]
     if own is not None:
+        own = own.to(x.device)
         x = torch.cat([x, x[:, :1].expand(-1, len(own), -1)], 1)
     surgery, memories = x[:, 1:length], []
     for depth, block in enumerate(blocks, 1):
@@ -96,41 +95,6 @@ def attend_own(queries: Tensor, keys: Tensor, values: Tensor, own: Tensor) -> Te
     of_itself = (queries * keys[:, :, count:]).sum(-1, keepdim=True)
     weights = torch.cat([of_patches, of_itself], -1).softmax(-1)
     return weights[..., :-1] @ values[:, :, :count] + weights[..., -1:] * values[:, :, count:]
-
-
-def isolated_windows(blocks: Sequence[Any], x: Tensor, patches: Tensor) -> Tensor:
-    """Run each window through all blocks as if it were the image, as WinCLIP has it.
-
-    Nothing of a window is computed that another has: the first block's norm and projection are
-    those of the whole image's tokens, and the last block only computes class tokens.
-
-    Args:
-        x: (B,L,W) the first block's input.
-        patches: (n,m) of each window.
-
-    Returns:
-        (B,n,W) class tokens.
-    """
-    tokens = torch.cat([torch.zeros_like(patches[:, :1]), patches + 1], 1)  # (n,1+m)
-    joint = project_in(blocks[0].attn, blocks[0].ln_1(x))
-    found = [
-        _isolated(blocks, embedded[some], projected[some])
-        for embedded, projected in zip(x, joint, strict=True)
-        for some in torch.split(tokens, max(1, TOKENS_AT_ONCE // tokens.shape[1]))
-    ]
-    return torch.cat(found).view(len(x), len(patches), -1)
-
-
-def _isolated(blocks: Sequence[Any], x: Tensor, joint: Tensor) -> Tensor:
-    """(b,1+m,W) windows, (b,1+m,3W) what the first block projects them to -> (b,W)."""
-    for depth, block in enumerate(blocks, 1):
-        if depth > 1:
-            joint = project_in(block.attn, block.ln_1(x))
-        queries, keys, values = split_heads(joint, block.attn.num_heads)
-        if depth == len(blocks):
-            queries, x = queries[:, :, :1], x[:, :1]
-        x = add_block(block, x, F.scaled_dot_product_attention(queries, keys, values))
-    return x[:, 0]
 
 
 def causal_path(blocks: Sequence[Any], x: Tensor) -> Tensor:  # (S,L,W) -> (S,L,W)

@@ -50,6 +50,11 @@ def cover(grid: tuple[int, int], scale: int) -> Tensor:  # (n,N)
     return covered.scatter_(1, patches, True)
 
 
+def covers(grid: tuple[int, int], scales: tuple[int, ...]) -> Tensor:  # (n of all scales,N)
+    """`cover` of one scale after the other."""
+    return torch.cat([cover(grid, scale) for scale in scales])
+
+
 def pooled(
     patches: Tensor, grid: tuple[int, int], scales: tuple[int, ...]
 ) -> tuple[Tensor, ...]:  # (B,N,D) -> (B,n,D) a scale
