@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from finegrain.clip import Backbone, PatchTokens, RgbImage, encode
+from finegrain.clip import Backbone, PatchTokens, RgbImage, Windows, encode
 from finegrain.data.warping import reduced, to_rgb, warped
 from finegrain.decision import Thresholds
 from finegrain.detectors import Detector
@@ -40,9 +40,12 @@ def _changed(pixels: Tensor, generator: np.random.Generator) -> RgbImage:
     return to_rgb(((moved - moved.mean()) * contrast + moved.mean()) * brightness)
 
 
-def encoded_copies(backbone: Backbone, image: RgbImage, seed: int = 0) -> PatchTokens:
+def encoded_copies(
+    backbone: Backbone, image: RgbImage, seed: int = 0, windows: Windows | None = None
+) -> PatchTokens:
     """The tokens of COPIES changed copies of a shot; the same changes at the same seed."""
-    return encode(backbone, jittered(image, COPIES, np.random.default_rng(seed)))
+    copies = jittered(image, COPIES, np.random.default_rng(seed))
+    return encode(backbone, copies, windows=windows)
 
 
 def calibrate(detector: Detector, shots: PatchTokens, copies: Sequence[PatchTokens]) -> Thresholds:

@@ -53,9 +53,9 @@ def test_a_listed_trial_is_fitted_on_the_listed_images(trials, worker, tmp_path)
 def test_images_are_encoded_once_a_worker(trials, worker, tmp_path, monkeypatch):
     calls = []
 
-    def counting(category, backbone):
+    def counting(category, backbone, windows):
         calls.append(category.name)
-        return load_test_set(category, backbone)
+        return load_test_set(category, backbone, windows=windows)
 
     monkeypatch.setattr("finegrain.cluster.trial.load_test_set", counting)
     for trial in trials:

@@ -81,10 +81,14 @@ def test_shots_are_drawn_by_seed_and_nested(plate):
     assert len({select_shots(plate, 2, seed) for seed in range(20)}) > 5
 
 
-@pytest.mark.parametrize("count", [0, 6])
+@pytest.mark.parametrize("count", [-1, 6])
 def test_more_shots_than_images_is_an_error(plate, count):
     with pytest.raises(DatasetError, match=f"5 normal training images; {count} shots"):
         select_shots(plate, count, seed=0)
+
+
+def test_no_shots_are_none(plate):
+    assert select_shots(plate, 0, seed=0) == ()
 
 
 def test_shots_from_a_list(plate):

@@ -7,6 +7,7 @@ from scipy.ndimage import gaussian_filter
 
 from finegrain.checkpoint import load_detector, save_detector
 from finegrain.clip import PatchTokens, encode
+from finegrain.clip.windows import pooled
 from finegrain.data.shots import Shot
 from finegrain.detectors import DETECTORS, make_detector
 from finegrain.detectors.maps import to_pixels
@@ -18,8 +19,9 @@ GRID = (4, 5)
 OPTIONS = {
     "finegrained": {"caption": PLATE, "training": {"epochs": 2}},
     "subspacead": {"augmentations": 5},
+    "winclip": {"object_name": "plate"},
 }
-NEED_TEXT = ("finegrained",)
+NEED_TEXT = ("finegrained", "winclip")
 
 
 def random_tokens(count, seed, width=(6, 9), joint=256):
@@ -29,7 +31,7 @@ def random_tokens(count, seed, width=(6, 9), joint=256):
     joint = torch.nn.functional.normalize(
         torch.randn(count, patches, joint, generator=generator), dim=-1
     )
-    return PatchTokens(joint[:, 0], joint, memories, GRID)
+    return PatchTokens(joint[:, 0], joint, memories, GRID, pooled(joint, GRID, (2, 3)))
 
 
 def averaged_patches(tokens):
@@ -62,7 +64,8 @@ def images():
 def test_defects_stand_out_in_score_and_map(name, images, backbone):
     shots, good, bad = images
     detector = make_detector(name, backbone, OPTIONS.get(name)).fit(shots)
-    prediction = detector.score(encode(backbone, good + [image for image, _ in bad]))
+    tested = good + [image for image, _ in bad]
+    prediction = detector.score(encode(backbone, tested, windows=detector.windows))
     assert prediction.image_scores[:3].max() < prediction.image_scores[3:].min()
     assert prediction.anomaly_maps.shape == (6, 400, 400)
     for anomaly_map, (_, mask) in zip(prediction.anomaly_maps[3:], bad, strict=True):
@@ -90,7 +93,7 @@ def test_reloaded_scores_are_the_same_bits(name, images, backbone, tmp_path):
     shot = Shot(tmp_path / "000.png", "ab" * 32)
     save_detector(detector, tmp_path / "saved", dataset="d", category="c", shots=[shot])
     again = load_detector(tmp_path / "saved", backbone)
-    tokens = encode(backbone, good)
+    tokens = encode(backbone, good, windows=detector.windows)
     first, second = detector.score(tokens), again.score(tokens)
     assert (first.image_scores == second.image_scores).all()
     assert (first.anomaly_maps == second.anomaly_maps).all()

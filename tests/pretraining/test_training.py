@@ -37,7 +37,7 @@ class ColorTower:
     def preprocess(self, images: Sequence[RgbImage]) -> torch.Tensor:
         return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
 
-    def encode_images(self, pixels: torch.Tensor) -> PatchTokens:
+    def encode_images(self, pixels: torch.Tensor, windows: None = None) -> PatchTokens:
         squares = pixels.unflatten(2, (GRID, 16)).unflatten(4, (GRID, 16))
         seen = torch.cat([squares.mean((3, 5)), squares.std((3, 5))], 1).flatten(2).transpose(1, 2)
         mixed = seen @ torch.randn(6, WIDTH, generator=torch.Generator().manual_seed(0))

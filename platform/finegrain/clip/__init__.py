@@ -1,12 +1,13 @@
 """Frozen image models: pixels in, tokens out; and the CLIPs among them, which also read text.
 
 tokens.py        PatchTokens, what a model says about images
+windows.py       Windows of patches, which an image may be encoded in beside whole
 backbone.py      Backbone, the face of every model; preprocessing; batched encoding
 frozen_clip.py   FrozenClip, the face of those with a text tower
 efficientnet.py  EfficientNet-Lite1, ImageNet weights from the package index
 timm_towers.py   ResNets and DINOv2 of timm: from its hub or from a file
 openclip.py      open_clip's ViTs: by tag or from a file (weights_file.py), with the value-value
-                 path beside the ordinary one (vv_attention.py)
+                 path beside the ordinary one (vv_attention.py), and windows (window_attention.py)
 bundled.py       the CLIP that comes with the package, on EfficientNet-Lite1 (grounded.py: its
                  image_heads.py and text_tower.py; word_pieces.py: CLIP's tokens)
 timing.py        what both paths cost
@@ -23,6 +24,7 @@ from finegrain.clip.frozen_clip import FrozenClip
 from finegrain.clip.openclip import MODELS, load_open_clip
 from finegrain.clip.timm_towers import HUB, TOWERS, load_tower
 from finegrain.clip.tokens import PatchTokens
+from finegrain.clip.windows import Windows
 from finegrain.errors import ConfigError
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "PatchTokens",
     "RemoteBackbone",
     "RgbImage",
+    "Windows",
     "check_backbone",
     "encode",
     "load_backbone",
@@ -49,7 +52,7 @@ def check_backbone(name: str, weights: str | None, *, reads_text: bool = False) 
         raise ConfigError(f"no backbone {name!r}; known: {', '.join(BACKBONES)}")
     if reads_text and name in ONLY_SEE:
         readers = ", ".join(other for other in BACKBONES if other not in ONLY_SEE)
-        raise ConfigError(f"backbone {name} reads no captions; those that do: {readers}")
+        raise ConfigError(f"backbone {name} reads no text; those that do: {readers}")
     if name in MODELS and not weights:
         raise ConfigError(
             f"backbone {name} needs weights: a file in open_clip's format or one of its tags"

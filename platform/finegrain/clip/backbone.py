@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from finegrain.clip.tokens import PatchTokens
+from finegrain.clip.windows import Windows
 
 RgbImage = npt.NDArray[np.uint8]  # (H,W,3)
 
@@ -37,8 +38,8 @@ class Backbone(Protocol):
         """RGB images of any size -> (B,3,S,S), resized and normalised, on the device."""
         ...
 
-    def encode_images(self, pixels: Tensor) -> PatchTokens:
-        """(B,3,S,S) from `preprocess` -> the tokens of B images."""
+    def encode_images(self, pixels: Tensor, windows: Windows | None = None) -> PatchTokens:
+        """(B,3,S,S) from `preprocess` -> the tokens of B images, with those windows."""
         ...
 
 
@@ -54,7 +55,7 @@ class RemoteBackbone:
         """RuntimeError: images are encoded elsewhere."""
         raise RuntimeError(f"{self.name} encodes elsewhere; here its tokens are only scored")
 
-    def encode_images(self, pixels: Tensor) -> PatchTokens:
+    def encode_images(self, pixels: Tensor, windows: Windows | None = None) -> PatchTokens:
         """RuntimeError: images are encoded elsewhere."""
         raise RuntimeError(f"{self.name} encodes elsewhere; here its tokens are only scored")
 
@@ -73,14 +74,17 @@ def normalise(images: Sequence[RgbImage], side: int, mean: Tensor, std: Tensor) 
     return (pixels - mean.view(3, 1, 1)) / std.view(3, 1, 1)
 
 
-def encode(backbone: Backbone, images: Sequence[RgbImage], batch_size: int = 8) -> PatchTokens:
+def encode(
+    backbone: Backbone,
+    images: Sequence[RgbImage],
+    batch_size: int = 8,
+    windows: Windows | None = None,
+) -> PatchTokens:
     """The tokens of all images, encoded `batch_size` at a time without gradient."""
     if not images:
         raise ValueError("encode needs at least one image")
+    batches = (images[i : i + batch_size] for i in range(0, len(images), batch_size))
     with torch.no_grad():
         return PatchTokens.concatenate(
-            [
-                backbone.encode_images(backbone.preprocess(images[start : start + batch_size]))
-                for start in range(0, len(images), batch_size)
-            ]
+            [backbone.encode_images(backbone.preprocess(batch), windows) for batch in batches]
         )

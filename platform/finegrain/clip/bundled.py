@@ -24,6 +24,7 @@ from finegrain.clip.frozen_clip import end_positions
 from finegrain.clip.grounded import GroundedConfig, GroundedModel
 from finegrain.clip.text_tower import CONTEXT_LENGTH
 from finegrain.clip.tokens import PatchTokens
+from finegrain.clip.windows import Windows, pooled
 from finegrain.clip.word_pieces import (
     END_TOKEN,
     START_TOKEN,
@@ -87,13 +88,17 @@ class BundledClip:
         """RGB images of any size -> (B,3,240,240)."""
         return self._tower.preprocess(images)
 
-    def encode_images(self, pixels: Tensor) -> PatchTokens:
-        """(B,3,240,240) -> class token and patches in the joint space; memories are the tower's."""
+    def encode_images(self, pixels: Tensor, windows: Windows | None = None) -> PatchTokens:
+        """(B,3,240,240) -> class token and patches in the joint space; memories are the tower's.
+
+        A convolutional tower has no class token for a part: a window's is its patches' mean.
+        """
         with torch.no_grad(), self._precision():
             seen = self._tower.encode_images(pixels.to(self.device))
             memories = tuple(memory.float() for memory in seen.memories)
             image, patches = self._model.image_tokens(torch.cat(memories, -1))
-        return PatchTokens(image, patches, memories, seen.grid)
+        found = pooled(patches, seen.grid, windows.scales) if windows else ()
+        return PatchTokens(image, patches, memories, seen.grid, found)
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         """Sentences -> (S,77) CLIP token ids; words that training never saw are logged once."""

@@ -17,6 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from finegrain.clip.backbone import RgbImage, normalise
 from finegrain.clip.tokens import PatchTokens
+from finegrain.clip.windows import Windows, pooled
 
 LEVELS = (2, 3, 4)  # timm's feature stages of stride 8, 16, 32
 MEAN, STD = 127 / 255, 128 / 255  # the weights were trained on (x - 127) / 128
@@ -43,21 +44,25 @@ class EfficientNetLite1:
         """RGB images of any size -> (B,3,S,S)."""
         return normalise(images, self.image_size, self._mean, self._std)
 
-    def encode_images(self, pixels: Tensor) -> PatchTokens:
+    def encode_images(self, pixels: Tensor, windows: Windows | None = None) -> PatchTokens:
         """(B,3,S,S) -> tokens; there is no joint space here, `patches` (B,N,472) are visual."""
         levels: list[Tensor] = self._tower(pixels.contiguous(memory_format=torch.channels_last))
         rows, columns = levels[1].shape[-2:]
-        return level_tokens(levels, (rows, columns))
+        return level_tokens(levels, (rows, columns), windows)
 
 
-def level_tokens(levels: Sequence[Tensor], grid: tuple[int, int]) -> PatchTokens:
+def level_tokens(
+    levels: Sequence[Tensor], grid: tuple[int, int], windows: Windows | None = None
+) -> PatchTokens:
     """The tokens of a network without a joint space, from its levels (B,W_l,h_l,w_l).
 
-    `patches` are the levels side by side, each of unit norm first, and `image` is their mean.
+    `patches` are the levels side by side, each of unit norm first, and `image` is their mean, as a
+    window's token is that of its patches.
     """
     memories = tuple(_to_grid(level, grid) for level in levels)
     patches = F.normalize(torch.cat([F.normalize(m, dim=-1) for m in memories], -1), dim=-1)
-    return PatchTokens(F.normalize(patches.mean(1), dim=-1), patches, memories, grid)
+    found = pooled(patches, grid, windows.scales) if windows else ()
+    return PatchTokens(F.normalize(patches.mean(1), dim=-1), patches, memories, grid, found)
 
 
 def parameters_hash(module: nn.Module) -> str:

@@ -30,6 +30,8 @@ from finegrain.clip.frozen_clip import Rgb, end_positions
 from finegrain.clip.tokens import PatchTokens
 from finegrain.clip.vv_attention import both_paths, causal_path, embed_pixels
 from finegrain.clip.weights_file import check_fit, read_weights
+from finegrain.clip.window_attention import window_classes
+from finegrain.clip.windows import Windows, covers
 from finegrain.errors import ConfigError
 
 QUICK = "-quickgelu"  # open_clip's suffix: x·sigmoid(1.702x) in place of GELU, as OpenAI trained
@@ -87,20 +89,34 @@ class OpenClip:
         """RGB images of any size -> (B,3,S,S)."""
         return normalise(images, self.image_size, self._mean, self._std)
 
-    def encode_images(self, pixels: Tensor) -> PatchTokens:
-        """(B,3,S,S) -> ordinary class token, V-V patches, memories of the ordinary path."""
+    def encode_images(self, pixels: Tensor, windows: Windows | None = None) -> PatchTokens:
+        """(B,3,S,S) -> ordinary class token, V-V patches, memories of the ordinary path.
+
+        Windows come with the ordinary patches that the last block leaves, behind its norm.
+        """
         side, visual = self.image_size, self.model.visual
         if pixels.shape[1:] != (3, side, side):
             raise ValueError(f"needed pixels (B,3,{side},{side}); got {tuple(pixels.shape)}")
+        blocks, grid = visual.transformer.resblocks, visual.grid_size
+        own = covers(grid, windows.scales) if windows and windows.shared else None
         with torch.no_grad():
-            embedded = embed_pixels(visual, pixels.to(self.device, self.dtype))
-            seen = both_paths(visual.transformer.resblocks, embedded, self.memory_depths)
-            image, patches = (
-                F.normalize((visual.ln_post(tokens) @ visual.proj).float(), dim=-1)
-                for tokens in (seen.image, seen.patches)
+            x = embed_pixels(visual, pixels.to(self.device, self.dtype))
+            seen = both_paths(
+                blocks, x, self.memory_depths, own=own, all_ordinary=windows is not None
             )
-        memories = tuple(memory.float().contiguous() for memory in seen.memories)
-        return PatchTokens(image, patches, memories, visual.grid_size)
+            image, patches = self._joint(seen.image), self._joint(seen.patches)
+            memories = tuple(memory.float().contiguous() for memory in seen.memories)
+            if windows is None:
+                return PatchTokens(image, patches, memories, grid)
+            classes = window_classes(blocks, x, seen.windows, windows, grid)
+            found = tuple(self._joint(tokens) for tokens in classes)
+            ordinary = visual.ln_post(seen.ordinary).float()
+        return PatchTokens(image, patches, memories, grid, found, ordinary)
+
+    def _joint(self, tokens: Tensor) -> Tensor:  # (...,W) -> (...,D)
+        """Tokens of the last block in the joint space, unit norm."""
+        visual = self.model.visual
+        return F.normalize((visual.ln_post(tokens) @ visual.proj).float(), dim=-1)
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         """Sentences -> (S,77) ids, zeros behind the end token; what is longer loses its end."""

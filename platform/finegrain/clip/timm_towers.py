@@ -20,6 +20,7 @@ from finegrain.clip.backbone import RgbImage, normalise
 from finegrain.clip.efficientnet import fold_norms, level_tokens, parameters_hash
 from finegrain.clip.tokens import PatchTokens
 from finegrain.clip.weights_file import check_fit, read_weights
+from finegrain.clip.windows import Windows, pooled
 from finegrain.errors import CheckpointError, ConfigError
 
 HUB = "hub"  # in place of a file: timm's own weights of the tags below
@@ -72,7 +73,7 @@ class ResNetTower(_Tower):
         fold_norms(self.network)
         self.network.to(memory_format=torch.channels_last)
 
-    def encode_images(self, pixels: Tensor) -> PatchTokens:
+    def encode_images(self, pixels: Tensor, windows: Windows | None = None) -> PatchTokens:
         """(B,3,S,S) -> tokens; `patches` are the levels side by side, each of unit norm first."""
         levels = self.network.forward_intermediates(
             pixels.to(self.device).contiguous(memory_format=torch.channels_last),
@@ -81,7 +82,7 @@ class ResNetTower(_Tower):
             intermediates_only=True,
         )
         rows, columns = levels[-1].shape[-2:]
-        return level_tokens(levels, (rows, columns))
+        return level_tokens(levels, (rows, columns), windows)
 
 
 class DinoTower(_Tower):
@@ -100,14 +101,15 @@ class DinoTower(_Tower):
         self.memory_blocks = list(range(round(22 / 40 * depth), round(28 / 40 * depth) + 1))
         self.grid = (image_size // PATCH, image_size // PATCH)
 
-    def encode_images(self, pixels: Tensor) -> PatchTokens:
+    def encode_images(self, pixels: Tensor, windows: Windows | None = None) -> PatchTokens:
         """(B,3,S,S) -> tokens; image and patches (B,·,D) in one visual space."""
         tokens, memories = self.network.forward_intermediates(
             pixels.to(self.device), indices=self.memory_blocks, output_fmt="NLC"
         )
         unit = F.normalize(tokens, dim=-1)
         patches = unit[:, self.network.num_prefix_tokens :]
-        return PatchTokens(unit[:, 0], patches, tuple(memories), self.grid)
+        found = pooled(patches, self.grid, windows.scales) if windows else ()
+        return PatchTokens(unit[:, 0], patches, tuple(memories), self.grid, found)
 
 
 def load_tower(

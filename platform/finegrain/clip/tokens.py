@@ -1,6 +1,7 @@
 """What a frozen backbone says about a batch of images.
 
-B images, N = grid[0]·grid[1] patches, D width of the (joint) token space, W_l width of memory l.
+B images, N = grid[0]·grid[1] patches, D width of the (joint) token space, W_l width of memory l,
+n_s windows of scale s.
 """
 
 from dataclasses import dataclass
@@ -18,12 +19,16 @@ class PatchTokens:
         patches: (B,N,D) patch tokens in the same space, unit norm, row by row over `grid`.
         memories: one (B,N,W_l) tensor per intermediate level, as the network gives it.
         grid: rows and columns of patches.
+        windows: one (B,n_s,D) tensor per scale that was asked for, unit norm, in the joint space.
+        ordinary: (B,N,W) what a vision transformer's own last patches are, given with windows.
     """
 
     image: Tensor
     patches: Tensor
     memories: tuple[Tensor, ...]
     grid: tuple[int, int]
+    windows: tuple[Tensor, ...] = ()
+    ordinary: Tensor | None = None
 
     def __post_init__(self) -> None:
         count, patches, width = self.patches.shape
@@ -36,6 +41,11 @@ class PatchTokens:
                 raise ValueError(
                     f"memory {level} is {tuple(memory.shape)}, not ({count}, {patches}, width)"
                 )
+        for scale, window in enumerate(self.windows):
+            if (len(window), window.shape[-1]) != (count, width):
+                raise ValueError(
+                    f"windows {scale} are {tuple(window.shape)}, not ({count}, windows, {width})"
+                )
 
     def __len__(self) -> int:
         return self.image.shape[0]
@@ -47,6 +57,8 @@ class PatchTokens:
             self.patches[rows],
             tuple(memory[rows] for memory in self.memories),
             self.grid,
+            tuple(window[rows] for window in self.windows),
+            None if self.ordinary is None else self.ordinary[rows],
         )
 
     @staticmethod
@@ -54,12 +66,17 @@ class PatchTokens:
         """One PatchTokens of several batches that share a grid, in their order."""
         if not batches:
             raise ValueError("concatenate needs at least one batch of tokens")
+        ordinary = [batch.ordinary for batch in batches if batch.ordinary is not None]
         return PatchTokens(
             torch.cat([batch.image for batch in batches]),
             torch.cat([batch.patches for batch in batches]),
-            tuple(
-                torch.cat(levels)
-                for levels in zip(*(batch.memories for batch in batches), strict=True)
-            ),
+            _joined([batch.memories for batch in batches]),
             batches[0].grid,
+            _joined([batch.windows for batch in batches]),
+            torch.cat(ordinary) if ordinary else None,
         )
+
+
+def _joined(batches: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    """Level by level."""
+    return tuple(torch.cat(levels) for levels in zip(*batches, strict=True))

@@ -1,7 +1,8 @@
 """The ordinary path of a CLIP vision transformer and the value-value path beside it, in one pass.
 
-B images, L = 1 + N tokens (class token first), W vision width, H heads. The modules are open_clip's
-and stay as they are; only their weights and their layer norms, projections and MLPs are used.
+B images, L = 1 + N tokens (class token first), W vision width, H heads of width d; n windows.
+The modules are open_clip's and stay as they are; only their weights and their layer norms,
+projections and MLPs are used.
 """
 
 from collections.abc import Sequence
@@ -13,11 +14,17 @@ from torch import Tensor
 
 
 class BothPaths(NamedTuple):
-    """What the blocks leave: ordinary class token (B,W), V-V patches and memories (B,N,W)."""
+    """What the blocks leave: ordinary class token (B,W), V-V patches and memories (B,N,W).
+
+    Where windows are asked for, also the ordinary patches (B,N,W), and the class tokens (B,n,W) of
+    those that share the pass.
+    """
 
     image: Tensor
     patches: Tensor
     memories: tuple[Tensor, ...]
+    ordinary: Tensor
+    windows: Tensor
 
 
 def embed_pixels(visual: Any, pixels: Tensor) -> Tensor:  # (B,3,S,S) -> (B,L,W)
@@ -28,27 +35,66 @@ def embed_pixels(visual: Any, pixels: Tensor) -> Tensor:  # (B,3,S,S) -> (B,L,W)
     return embedded
 
 
-def both_paths(blocks: Sequence[Any], x: Tensor, memory_depths: tuple[int, ...]) -> BothPaths:
+def both_paths(
+    blocks: Sequence[Any],
+    x: Tensor,
+    memory_depths: tuple[int, ...],
+    *,
+    own: Tensor | None = None,
+    all_ordinary: bool = False,
+) -> BothPaths:
     """Run the embedded input (B,L,W) through all blocks, on both paths (method.md §1).
 
     The V-V path adds out_proj(softmax(v vᵀ · scale) v) at every block, v of the ordinary path, and
     has no MLP. It never feeds back, so its class token is left out; and of the last block's
-    ordinary path only the class token is computed, for nothing reads the others.
+    ordinary path only the class token is computed where nothing reads the others.
 
     Args:
         memory_depths: 1-based blocks after which the ordinary patches are kept; none is the last.
+        own: (n,N) the patches of n windows, each of which gets a class token of its own that sees
+            them and itself, and that nothing else sees.
+        all_ordinary: compute the last block's patches too; so it is with windows.
     """
-    surgery, memories = x[:, 1:], []
+    length = x.shape[1]
+    if own is not None:
+        own = own.to(x.device)
+        x = torch.cat([x, x[:, :1].expand(-1, len(own), -1)], 1)
+    surgery, memories = x[:, 1:length], []
     for depth, block in enumerate(blocks, 1):
         queries, keys, values = heads(block.attn, block.ln_1(x))
-        seen = F.scaled_dot_product_attention(values[:, :, 1:], values, values)
-        surgery = surgery + project(block.attn, seen)
-        if depth == len(blocks):
+        seen = values[:, :, :length]
+        vv = F.scaled_dot_product_attention(seen[:, :, 1:], seen, seen)
+        surgery = surgery + project(block.attn, vv)
+        if depth == len(blocks) and own is None and not all_ordinary:
             queries, x = queries[:, :, :1], x[:, :1]
-        x = add_block(block, x, F.scaled_dot_product_attention(queries, keys, values))
+        attended = F.scaled_dot_product_attention(queries[:, :, :length], keys[:, :, :length], seen)
+        if own is not None:
+            of_windows = attend_own(queries[:, :, length:], keys[:, :, 1:], values[:, :, 1:], own)
+            attended = torch.cat([attended, of_windows], 2)
+        x = add_block(block, x, attended)
         if depth in memory_depths:
-            memories.append(x[:, 1:])
-    return BothPaths(x[:, 0], surgery, tuple(memories))
+            memories.append(x[:, 1:length])
+    return BothPaths(x[:, 0], surgery, tuple(memories), x[:, 1:length], x[:, length:])
+
+
+def attend_own(queries: Tensor, keys: Tensor, values: Tensor, own: Tensor) -> Tensor:
+    """Attention of each window's class token to itself and to the window's patches.
+
+    Args:
+        queries: (B,H,n,d) of the window tokens.
+        keys: (B,H,N+n,d) of patches and window tokens.
+        values: likewise.
+        own: (n,N) whether a window covers a patch.
+
+    Returns:
+        (B,H,n,d).
+    """
+    count = own.shape[1]
+    queries = queries * queries.shape[-1] ** -0.5
+    of_patches = (queries @ keys[:, :, :count].mT).masked_fill(~own, -torch.inf)
+    of_itself = (queries * keys[:, :, count:]).sum(-1, keepdim=True)
+    weights = torch.cat([of_patches, of_itself], -1).softmax(-1)
+    return weights[..., :-1] @ values[:, :, :count] + weights[..., -1:] * values[:, :, count:]
 
 
 def causal_path(blocks: Sequence[Any], x: Tensor) -> Tensor:  # (S,L,W) -> (S,L,W)
@@ -61,8 +107,17 @@ def causal_path(blocks: Sequence[Any], x: Tensor) -> Tensor:  # (S,L,W) -> (S,L,
 
 def heads(attention: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # (B,L,W) -> 3 (B,H,L,W/H)
     """Queries, keys and values of an nn.MultiheadAttention, from one projection."""
-    joint = F.linear(x, attention.in_proj_weight, attention.in_proj_bias)
-    split = joint.view(*x.shape[:2], 3, attention.num_heads, -1).transpose(1, 3)  # (B,H,3,L,W/H)
+    return split_heads(project_in(attention, x), attention.num_heads)
+
+
+def project_in(attention: Any, x: Tensor) -> Tensor:  # (B,L,W) -> (B,L,3W)
+    """Queries, keys and values side by side."""
+    return F.linear(x, attention.in_proj_weight, attention.in_proj_bias)
+
+
+def split_heads(joint: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """(B,L,3W) -> three (B,H,L,W/H)."""
+    split = joint.view(*joint.shape[:2], 3, count, -1).transpose(1, 3)  # (B,H,3,L,W/H)
     queries, keys, values = split.unbind(2)
     return queries, keys, values
 

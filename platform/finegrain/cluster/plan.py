@@ -128,7 +128,8 @@ def resolve(
         weights = str(Path(weights).resolve())
     methods = list(dict.fromkeys(methods or sorted(DETECTORS)))
     worded = [method for method in methods if detector_class(method).needs_caption]
-    check_backbone(backbone, weights, reads_text=bool(worded))
+    named = [method for method in methods if detector_class(method).needs_name]
+    check_backbone(backbone, weights, reads_text=bool(worded or named))
     by_method = parse_options(options)
     for method in methods:
         detector_class(method).Config.from_options(by_method.get(method, {}))
@@ -140,8 +141,7 @@ def resolve(
         raise ConfigError(
             f"options are given for {', '.join(unused)}, which is not among --methods"
         )
-    if bad := [count for count in shots if count < 1]:
-        raise ConfigError(f"shots must be 1 or more; got {bad}")
+    _check_shots(methods, shots)
     if dataset not in DATASETS:
         raise ConfigError(f"no dataset {dataset!r}; known: {', '.join(DATASETS)}")
     if data_root is None and dataset != "factory":
@@ -176,6 +176,17 @@ def resolve(
         views=tuple(views),
         captions={name: store.get(dataset, name) for name in chosen} if worded else {},
     )
+
+
+def _check_shots(methods: Sequence[str], shots: Sequence[int]) -> None:
+    if bad := [count for count in shots if count < 0]:
+        raise ConfigError(f"shots must be 0 or more; got {bad}")
+    bound = [method for method in methods if not detector_class(method).zero_shot]
+    if 0 in shots and bound:
+        able = ", ".join(name for name, kind in DETECTORS.items() if kind.zero_shot)
+        raise ConfigError(
+            f"{', '.join(bound)} can't be fitted on 0 shots; of all methods {able} can"
+        )
 
 
 def parse_options(given: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -221,7 +232,9 @@ def plan(benchmark: Benchmark) -> list[Trial]:
             backbone=benchmark.backbone,
             weights=benchmark.weights,
             weights_sha256=weights_sha256,
-            shot_indices=benchmark.shot_list[category][shots] if benchmark.shot_list else None,
+            shot_indices=benchmark.shot_list[category].get(shots, ())
+            if benchmark.shot_list
+            else None,
             shot_selection=benchmark.shot_selection,
             views=benchmark.views,
         )
@@ -232,9 +245,11 @@ def plan(benchmark: Benchmark) -> list[Trial]:
 
 
 def _options(benchmark: Benchmark, category: str, method: str) -> dict[str, Any]:
-    """The method's options, the category's caption among them if it needs one."""
-    options = benchmark.options.get(method, {})
-    if not detector_class(method).needs_caption:
+    """The method's options, the category's caption or name among them if it needs one."""
+    options, kind = benchmark.options.get(method, {}), detector_class(method)
+    if kind.needs_name:
+        options = {"object_name": category.replace("_", " "), **options}
+    if not kind.needs_caption:
         return options
     return {**options, "caption": benchmark.captions[category].model_dump(mode="json")}
 

@@ -54,7 +54,7 @@ def published_shot_list(
     listed: ShotList = {}
     for name in categories:
         category = load_category(dataset, root, name, published=True)
-        listed[name] = {count: published_indices(category, count) for count in shots}
+        listed[name] = {count: published_indices(category, count) for count in shots if count}
     return listed
 
 

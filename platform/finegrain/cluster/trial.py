@@ -22,7 +22,7 @@ import torch
 import finegrain
 from finegrain.calibration import calibrate, encoded_copies
 from finegrain.checkpoint import save_detector
-from finegrain.clip import Backbone, PatchTokens, RgbImage, encode, load_backbone
+from finegrain.clip import Backbone, PatchTokens, RgbImage, Windows, encode, load_backbone
 from finegrain.cluster.plan import Trial, TrialResult
 from finegrain.data import Category, load_category
 from finegrain.data.images import read_rgb
@@ -55,8 +55,8 @@ class Worker:
     def __init__(self, device: str, threads: int) -> None:
         self.device = device
         self._backbones: dict[tuple[str, str | None], Backbone] = {}
-        self._encoded: OrderedDict[tuple[str, str], EncodedCategory] = OrderedDict()
-        self._copies: OrderedDict[tuple[str, str], PatchTokens] = OrderedDict()
+        self._encoded: OrderedDict[tuple[str, str, Windows | None], EncodedCategory] = OrderedDict()
+        self._copies: OrderedDict[tuple[str, str, Windows | None], PatchTokens] = OrderedDict()
         torch.set_num_threads(threads)  # this process's share, as Ray gave it
 
     def run(self, trial: Trial, directory: Path) -> TrialResult:
@@ -70,7 +70,8 @@ class Worker:
 
     def _run(self, trial: Trial, directory: Path) -> TrialResult:
         backbone = self._backbone(trial.backbone, trial.weights)
-        encoded = self._encode(trial, backbone)
+        detector = make_detector(trial.method, backbone, trial.options, seed=trial.seed)
+        encoded = self._encode(trial, backbone, detector.windows)
         paths = (
             shots_at(encoded.category, trial.shot_indices)
             if trial.shot_indices
@@ -80,7 +81,6 @@ class Worker:
         check_no_leak(support, encoded.test.sha256, trial.category)
         images = [read_rgb(path) for path in paths]
 
-        detector = make_detector(trial.method, backbone, trial.options, seed=trial.seed)
         start = time.perf_counter()
         detector.fit(images)
         fit_seconds = time.perf_counter() - start
@@ -92,8 +92,7 @@ class Worker:
         score_ms = 1000 * (time.perf_counter() - start) / len(encoded.test.tokens)
 
         scores = evaluate(prediction, encoded.test)
-        above = prediction.image_scores > thresholds.image
-        labels = encoded.test.labels
+        alarms, detected = _shares_above(thresholds, prediction, encoded.test.labels)
         self._save(detector, trial, support, thresholds, prediction, encoded, directory)
         return TrialResult(
             trial=trial,
@@ -103,8 +102,8 @@ class Worker:
             fit_seconds=fit_seconds,
             score_ms=score_ms,
             encode_ms=encoded.encode_ms,
-            false_alarms=_share(above[~labels]),
-            detected=_share(above[labels]),
+            false_alarms=alarms,
+            detected=detected,
             checkpoint=directory / CHECKPOINT,
             support=support,
             notes=_notes(trial, encoded.category),
@@ -117,15 +116,15 @@ class Worker:
             self._backbones = {key: load_backbone(name, self.device, weights)}
         return self._backbones[key]
 
-    def _encode(self, trial: Trial, backbone: Backbone) -> EncodedCategory:
-        key = (trial.data_fingerprint, backbone.weights_hash)
+    def _encode(self, trial: Trial, backbone: Backbone, windows: Windows | None) -> EncodedCategory:
+        key = (trial.data_fingerprint, backbone.weights_hash, windows)
         if key not in self._encoded:
             published = trial.shot_selection == "published"
             category = load_category(
                 trial.dataset, trial.data_root, trial.category, trial.views, published
             )
             start = time.perf_counter()
-            test = load_test_set(category, backbone)
+            test = load_test_set(category, backbone, windows=windows)
             encode_ms = 1000 * (time.perf_counter() - start) / len(test.tokens)
             self._encoded[key] = EncodedCategory(category, test, encode_ms)
             while len(self._encoded) > KEPT_TEST_SETS:
@@ -135,25 +134,27 @@ class Worker:
 
     def _calibrate(
         self, detector: Detector, images: Sequence[RgbImage], support: Sequence[Shot]
-    ) -> Thresholds:
-        """Thresholds from the shots; their copies are the same for every method."""
-        copies = []
+    ) -> Thresholds | None:
+        """Thresholds from the shots, if any; their copies are the same for every method."""
+        if not images:
+            return None
+        windows, copies = detector.windows, []
         for image, shot in zip(images, support, strict=True):
-            key = (shot.sha256, detector.backbone.weights_hash)
+            key = (shot.sha256, detector.backbone.weights_hash, windows)
             if key not in self._copies:
-                self._copies[key] = encoded_copies(detector.backbone, image)
+                self._copies[key] = encoded_copies(detector.backbone, image, windows=windows)
                 while len(self._copies) > KEPT_COPIES:
                     self._copies.popitem(last=False)
             self._copies.move_to_end(key)
             copies.append(self._copies[key])
-        return calibrate(detector, encode(detector.backbone, images), copies)
+        return calibrate(detector, encode(detector.backbone, images, windows=windows), copies)
 
     def _save(
         self,
         detector: Detector,
         trial: Trial,
         support: tuple[Shot, ...],
-        thresholds: Thresholds,
+        thresholds: Thresholds | None,
         prediction: Prediction,
         encoded: EncodedCategory,
         directory: Path,
@@ -173,6 +174,16 @@ def _notes(trial: Trial, category: Category) -> tuple[str, ...]:
     if trial.shot_selection == "seeded":
         return category.notes
     return category.notes + published_notes(trial.dataset, trial.category, trial.shots)
+
+
+def _shares_above(
+    thresholds: Thresholds | None, prediction: Prediction, labels: npt.NDArray[np.bool_]
+) -> tuple[float | None, float | None]:
+    """The shares of good and of anomalous images above the threshold; None where undefined."""
+    if thresholds is None:
+        return None, None
+    above = prediction.image_scores > thresholds.image
+    return _share(above[~labels]), _share(above[labels])
 
 
 def _share(above: npt.NDArray[np.bool_]) -> float | None:

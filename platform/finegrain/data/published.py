@@ -42,7 +42,7 @@ def check_published(
         )
     if unknown := [name for name in categories if name not in published()[dataset]]:
         raise ConfigError(f"no shots were published for {', '.join(unknown)} of {dataset}")
-    if others := sorted(set(shots) - set(NUMBERS)):
+    if others := sorted(set(shots) - {0, *NUMBERS}):
         raise ConfigError(f"published are 1, 2 and 4 shots; got {', '.join(map(str, others))}")
     if views and parse_views(views) != DEFAULT_VIEWS:
         raise ConfigError(f"the published shots are of view {DEFAULT_VIEWS[0]}; leave out --views")

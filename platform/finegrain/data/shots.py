@@ -24,10 +24,10 @@ def select_shots(category: Category, count: int, seed: int) -> tuple[Path, ...]:
 
     The draw for K is the start of the draw for more, so that shot numbers compare on nested sets.
     """
-    if not 1 <= count <= len(category.train):
+    if not 0 <= count <= len(category.train):
         raise DatasetError(
             f"{category.name} has {len(category.train)} normal training images; {count} shots "
-            f"were asked for, needed 1 to {len(category.train)}"
+            f"were asked for, needed 0 to {len(category.train)}"
         )
     order = np.random.default_rng(seed).permutation(len(category.train))
     return tuple(category.train[index] for index in order[:count])

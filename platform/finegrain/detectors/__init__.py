@@ -7,6 +7,7 @@ finegrained.py  FineGrainedAD (finegrain/method): prompts from a caption, and a 
 patchcore.py  nearest remembered patch      padim.py  a Gaussian a position
 spade.py      nearest shots, then patches   chance.py random scores, the floor
 subspacead.py what a subspace leaves over   anomalydino.py  nearest patch of turned shots
+winclip.py    windows against the prompts of prompt_ensemble.py, and against the shots' windows
 """
 
 from collections.abc import Mapping
@@ -21,12 +22,14 @@ from finegrain.detectors.padim import PaDiM
 from finegrain.detectors.patchcore import PatchCore
 from finegrain.detectors.spade import Spade
 from finegrain.detectors.subspacead import SubspaceAD
+from finegrain.detectors.winclip import WinClip
 from finegrain.errors import ConfigError
 
 __all__ = ["DETECTORS", "Detector", "Prediction", "make_detector"]
 
 DETECTORS: dict[str, type[Detector]] = {
-    kind.name: kind for kind in (FineGrained, PatchCore, PaDiM, Spade, SubspaceAD, AnomalyDino)
+    kind.name: kind
+    for kind in (FineGrained, WinClip, PatchCore, PaDiM, Spade, SubspaceAD, AnomalyDino)
 }
 ON_REQUEST: dict[str, type[Detector]] = {Chance.name: Chance}  # not among "all methods"
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from finegrain.clip import Backbone, PatchTokens, RgbImage, encode
+from finegrain.clip import Backbone, PatchTokens, RgbImage, Windows, encode
 from finegrain.errors import ConfigError
 
 
@@ -68,6 +68,8 @@ class Detector(ABC):
     Config: ClassVar[type[DetectorConfig]] = DetectorConfig
     needs_caption: ClassVar[bool] = False  # an option, and a backbone that reads text
     score_power: ClassVar[int] = 1  # scores grow with this power of a distance between features
+    needs_name: ClassVar[bool] = False  # an option object_name, and a backbone that reads text
+    zero_shot: ClassVar[bool] = False  # fits on no shot at all
 
     def __init__(
         self, backbone: Backbone, options: Mapping[str, Any] | None = None, *, seed: int = 111
@@ -80,8 +82,13 @@ class Detector(ABC):
         """Learn what is normal from the K shots, and from nothing else."""
         if not shots:
             raise ConfigError(f"{self.name} needs at least one shot")
-        self.fit_tokens(encode(self.backbone, shots))
+        self.fit_tokens(encode(self.backbone, shots, windows=self.windows))
         return self
+
+    @property
+    def windows(self) -> Windows | None:
+        """The windows that tokens have to come with, if any."""
+        return None
 
     @property
     def units(self) -> tuple[tuple[str, str], ...]:

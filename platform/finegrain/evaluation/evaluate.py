@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from finegrain.clip import Backbone, PatchTokens, RgbImage, encode
+from finegrain.clip import Backbone, PatchTokens, RgbImage, Windows, encode
 from finegrain.data.images import decode_rgb, read_bytes, read_mask
 from finegrain.data.samples import Category, Sample
 from finegrain.detectors import Detector, Prediction
@@ -39,7 +39,12 @@ class TestSet:
     sha256: tuple[str, ...] = field(repr=False)
 
 
-def load_test_set(category: Category, backbone: Backbone, batch_size: int = 8) -> TestSet:
+def load_test_set(
+    category: Category,
+    backbone: Backbone,
+    batch_size: int = 8,
+    windows: Windows | None = None,
+) -> TestSet:
     """Read, decode and encode every test image once, `batch_size` of them in memory at a time.
 
     Raises:
@@ -56,10 +61,10 @@ def load_test_set(category: Category, backbone: Backbone, batch_size: int = 8) -
         masks.append(_to_map_size(sample_mask(sample, image)))
         batch.append(image)
         if len(batch) == batch_size:
-            tokens.append(encode(backbone, batch))
+            tokens.append(encode(backbone, batch, windows=windows))
             batch = []
     if batch:
-        tokens.append(encode(backbone, batch))
+        tokens.append(encode(backbone, batch, windows=windows))
     return TestSet(
         PatchTokens.concatenate(tokens),
         np.array([sample.anomalous for sample in category.test]),

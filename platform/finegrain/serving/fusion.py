@@ -172,6 +172,11 @@ class Fusion:
             if (config.dataset, config.category) != (slot.dataset, slot.category):
                 raise InputError(f"it is a checkpoint of {config.dataset}/{config.category}")
             detector = load_detector(folder, self._backbone)
+            if detector.windows:
+                raise InputError(
+                    f"{detector.name} needs windows of the image, which the encoder does not "
+                    "send; promote a checkpoint of another method"
+                )
             slot.current = Loaded(version, detector, config.thresholds)
             log.info("%s is now version %s", champion.key, version)
         except InputError as error:
