@@ -15,7 +15,10 @@ from finegrain.errors import CheckpointError, ConfigError
 from tests.conftest import PLATE, bundled, striped
 
 GRID = (4, 5)
-OPTIONS = {"finegrained": {"caption": PLATE, "training": {"epochs": 2}}}
+OPTIONS = {
+    "finegrained": {"caption": PLATE, "training": {"epochs": 2}},
+    "promptad": {"object_name": "plate", "training": {"epochs": 2}},
+}
 
 
 def random_tokens(count, seed, width=(6, 9), joint=256):

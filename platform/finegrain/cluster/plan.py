@@ -40,7 +40,7 @@ class Benchmark(_Record):
     weights: str | None = None  # open_clip's tag, or a file's absolute path
     options: dict[str, dict[str, Any]] = {}  # method -> its options
     shot_list: ShotList | None = None  # None: drawn by seed
-    captions: dict[str, Caption] = {}  # category -> its caption, where a method needs it
+    captions: dict[str, Caption] = {}  # category -> its caption, where a method uses it
 
 
 class Trial(_Record):
@@ -113,8 +113,9 @@ def resolve(
     if weights and Path(weights).is_file():
         weights = str(Path(weights).resolve())
     methods = list(dict.fromkeys(methods or sorted(DETECTORS)))
-    worded = [method for method in methods if detector_class(method).needs_caption]
-    check_backbone(backbone, weights, reads_text=bool(worded))
+    kinds = [detector_class(method) for method in methods]
+    worded = any(kind.needs_caption or kind.names_object for kind in kinds)
+    check_backbone(backbone, weights, reads_text=worded)
     by_method = parse_options(options)
     for method in methods:
         detector_class(method).Config.from_options(by_method.get(method, {}))
@@ -135,7 +136,6 @@ def resolve(
     root = (data_root or beside / "data" / "factory").resolve()
     chosen = prepare_dataset(dataset, root, categories)
     listed = read_shot_list(shot_list, chosen, shots) if shot_list else None
-    store = CaptionStore(captions)
     return Benchmark(
         dataset=dataset,
         data_root=root,
@@ -147,8 +147,21 @@ def resolve(
         weights=weights,
         options=by_method,
         shot_list=listed,
-        captions={name: store.get(dataset, name) for name in chosen} if worded else {},
+        captions=_captions(CaptionStore(captions), dataset, chosen, methods),
     )
+
+
+def _captions(
+    store: CaptionStore, dataset: str, categories: Sequence[str], methods: Sequence[str]
+) -> dict[str, Caption]:
+    """The captions that the methods use; ConfigError where one that is needed is missing."""
+    kinds = [detector_class(method) for method in methods]
+    if any(kind.needs_caption for kind in kinds):
+        return {name: store.get(dataset, name) for name in categories}
+    if not any(kind.names_object for kind in kinds):
+        return {}
+    found = {name: store.find(dataset, name) for name in categories}
+    return {name: caption for name, caption in found.items() if caption}
 
 
 def read_shot_list(path: Path, categories: Sequence[str], shots: Sequence[int]) -> ShotList:
@@ -217,11 +230,20 @@ def plan(benchmark: Benchmark) -> list[Trial]:
 
 
 def _options(benchmark: Benchmark, category: str, method: str) -> dict[str, Any]:
-    """The method's options, the category's caption among them if it needs one."""
+    """The method's options, the category's caption among them if it needs one, or its name."""
     options = benchmark.options.get(method, {})
+    if detector_class(method).names_object:
+        return {**_words(category, benchmark.captions.get(category)), **options}
     if not detector_class(method).needs_caption:
         return options
     return {**options, "caption": benchmark.captions[category].model_dump(mode="json")}
+
+
+def _words(category: str, caption: Caption | None) -> dict[str, Any]:
+    """What a category is called and what can be wrong with it, as far as it is known."""
+    if caption is None:
+        return {"object_name": category.replace("_", " ")}
+    return {"object_name": caption.foreground, "defects": list(caption.defects)}
 
 
 def read_result(path: Path, trial: Trial) -> TrialResult | None:

@@ -3,6 +3,8 @@
 detector.py   Detector: fit(shots), score(tokens) -> Prediction; their options
 maps.py       patch scores to anomaly maps
 finegrained.py  FineGrainedAD (finegrain/method): prompts from a caption, and a memory
+promptad.py     prompts from an object's name (promptad_prompts.py), and a memory
+text.py         what the detectors that read text ask of their backbone
 patchcore.py  nearest remembered patch      padim.py  a Gaussian a position
 spade.py      nearest shots, then patches   chance.py random scores, the floor
 """
@@ -16,13 +18,14 @@ from finegrain.detectors.detector import Detector, Prediction
 from finegrain.detectors.finegrained import FineGrained
 from finegrain.detectors.padim import PaDiM
 from finegrain.detectors.patchcore import PatchCore
+from finegrain.detectors.promptad import PromptAD
 from finegrain.detectors.spade import Spade
 from finegrain.errors import ConfigError
 
 __all__ = ["DETECTORS", "Detector", "Prediction", "make_detector"]
 
 DETECTORS: dict[str, type[Detector]] = {
-    kind.name: kind for kind in (FineGrained, PatchCore, PaDiM, Spade)
+    kind.name: kind for kind in (FineGrained, PatchCore, PaDiM, PromptAD, Spade)
 }
 ON_REQUEST: dict[str, type[Detector]] = {Chance.name: Chance}  # not among "all methods"
 
