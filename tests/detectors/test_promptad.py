@@ -84,26 +84,31 @@ def test_losses_by_hand():
     assert float(losses["alignment"]) == pytest.approx(2 + 2)
 
 
-def test_alignment_counts_with_its_weight_alone(backbone):
-    """After one step from the same start, a larger λ moves the suffixes otherwise."""
-    shots = tokens(2, seed=1)
-    once = replace(SMALL, training=TrainingConfig(epochs=1))
-    weak, strong = (
-        fit_branches(backbone, shots, replace(once, alignment=weight), 0, 20.0)
-        for weight in (0.001, 10.0)
-    )
-    assert not torch.equal(weak.suffix, strong.suffix)
-
-
-def test_a_step_lowers_the_loss(backbone):
-    shots = tokens(2, seed=1)
+def total(bank, shots, alignment):
     pair = (shots.image, shots.patches.flatten(0, 1))
+    losses = branch_losses(bank(), pair, 20.0, 0.0)
+    return losses["clip"] + losses["margin"] + alignment * losses["alignment"]
+
+
+def test_the_first_step_is_down_the_gradient_of_the_sum(backbone):
+    """p − lr · (g + decay · p), with λ = 3."""
+    shots = tokens(2, seed=1)
+    config = replace(SMALL, alignment=3.0)
+    rates = TrainingConfig(epochs=1, learning_rate=0.1, weight_decay=0.2)
+    before = BranchPrompts(backbone, config, seed=0)
+    total(before, shots, 3.0).backward()
+    after = fit_branches(backbone, shots, replace(config, training=rates), 0, 20.0)
+    for old, new in ((before.prefix, after.prefix), (before.suffix, after.suffix)):
+        torch.testing.assert_close(new, old - 0.1 * (old.grad + 0.2 * old), atol=1e-6, rtol=0)
+
+
+def test_learning_lowers_the_loss(backbone):
+    shots = tokens(2, seed=1)
     totals = []
     for epochs in (0, 1, 8):
-        training = TrainingConfig(epochs=epochs)
-        bank = fit_branches(backbone, shots, replace(SMALL, training=training), 0, 20.0)
-        losses = branch_losses(bank(), pair, 20.0, 0.0)
-        totals.append(float(losses["clip"] + losses["margin"] + 0.001 * losses["alignment"]))
+        config = replace(SMALL, training=TrainingConfig(epochs=epochs))
+        bank = fit_branches(backbone, shots, config, 0, 20.0)
+        totals.append(float(total(bank, shots, 0.001).detach()))
     assert totals[0] > totals[1] > totals[2]
 
 
