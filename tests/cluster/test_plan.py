@@ -56,6 +56,11 @@ def test_what_decides_a_result_is_in_its_hash(plates):
         ({"options": ["padim.epsilon=0"]}, ConfigError, "epsilon must be positive"),
         ({"methods": ["spade"], "options": ["padim.epsilon=1"]}, ConfigError, "not among"),
         ({"methods": ["finegrained"]}, ConfigError, "no caption for folder/plate_a; .*--captions"),
+        (
+            {"methods": ["promptad"], "backbone": "efficientnet_lite1"},
+            ConfigError,
+            "efficientnet_lite1 reads no captions",
+        ),
         ({"data_root": None}, ConfigError, "dataset folder needs --data-root"),
     ],
 )

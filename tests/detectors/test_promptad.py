@@ -69,6 +69,13 @@ def test_prompts_are_prefix_name_and_suffix(backbone):
         )
 
 
+def test_a_long_name_costs_no_suffix(backbone):
+    config = replace(SMALL, object_name="plate " * 60, prefix=12, suffix=12, learnable=1)
+    bank = BranchPrompts(backbone, config, seed=0)
+    assert int(bank.prompts.ends.max()) == 76  # of 77
+    assert bank().features.shape == (8, 256)
+
+
 def test_losses_by_hand():
     """One class token x; one patch token y; T = 2. Either branch has one MAP and one LAP."""
     features = torch.stack([X, Y, Z, X, Z, Y])
@@ -184,5 +191,7 @@ def test_what_cannot_be_is_said():
         PromptADConfig.from_options({"defects": []})
     with pytest.raises(ConfigError, match="object_name String should have at least 1"):
         PromptADConfig.from_options({"object_name": ""})
+    with pytest.raises(ConfigError, match="suffix Input should be less than or equal to 12"):
+        PromptADConfig.from_options({"suffix": 13})
     with pytest.raises(ConfigError, match=r"training.epoch\b"):
         PromptADConfig.from_options({"training": {"epoch": 3}})

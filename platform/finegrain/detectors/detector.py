@@ -67,7 +67,7 @@ class Detector(ABC):
     name: ClassVar[str]
     Config: ClassVar[type[DetectorConfig]] = DetectorConfig
     needs_caption: ClassVar[bool] = False  # an option, and a backbone that reads text
-    names_object: ClassVar[bool] = False  # in options; defects where known; and such a backbone
+    names_object: ClassVar[bool] = False  # options object_name, defects where known; reads text
 
     def __init__(
         self, backbone: Backbone, options: Mapping[str, Any] | None = None, *, seed: int = 111

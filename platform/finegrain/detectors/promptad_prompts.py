@@ -22,6 +22,7 @@ from finegrain.method.config import Count, NotNegative, Positive, TrainingConfig
 from finegrain.method.losses import clip_loss, mean_distance, triplet_loss
 from finegrain.method.prompt_rows import (
     PLACEHOLDER,
+    TAIL,
     OpenPrompts,
     PromptRows,
     learnable_vectors,
@@ -30,6 +31,7 @@ from finegrain.method.prompts import HANDCRAFTED, LEARNABLE, NORMAL, PromptFeatu
 from finegrain.method.training import descend
 
 BRANCHES = 2  # image, pixels
+Few = Annotated[int, Field(ge=1, le=TAIL)]  # vectors: those at a prompt's end are never cut off
 Phrase = Annotated[str, Field(min_length=1, max_length=100)]
 DEFECTS = (
     "scratch",
@@ -55,8 +57,8 @@ class PromptADConfig(DetectorConfig):
 
     object_name: Phrase = "object"
     defects: Annotated[tuple[Phrase, ...], Field(min_length=1, max_length=100)] = DEFECTS
-    prefix: Count = 4  # C, learnable vectors before the object's name
-    suffix: Count = 1  # S, learnable vectors behind it in a LAP
+    prefix: Few = 4  # C, learnable vectors before the object's name
+    suffix: Few = 1  # S, learnable vectors behind it in a LAP
     normal: Count = 1  # NPs a branch; MAPs and LAPs are made with each prefix
     learnable: Count = 4  # suffixes a branch
     margin: NotNegative = 0.0  # of the explicit anomaly margin; the published code's
