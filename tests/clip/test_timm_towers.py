@@ -220,7 +220,7 @@ def test_every_tag_is_one_of_timms(name):
 def test_what_can_not_succeed_is_told_before_anything_is_loaded(tmp_path):
     with pytest.raises(ConfigError, match="dinov2_small needs weights: a file in timm's format"):
         check_backbone("dinov2_small", None)
-    with pytest.raises(ConfigError, match="backbone resnet18 reads no captions; those that do: b"):
+    with pytest.raises(ConfigError, match="backbone resnet18 reads no text; those that do: b"):
         check_backbone("resnet18", "hub", reads_text=True)
     with pytest.raises(ConfigError, match=r"nowhere.pth is no file; resnet18 takes a file"):
         load_backbone("resnet18", weights=tmp_path / "nowhere.pth")

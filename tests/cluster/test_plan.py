@@ -2,6 +2,7 @@
 
 import pytest
 
+from finegrain.captions import find_caption
 from finegrain.cluster.plan import Trial, TrialResult, parse_options, plan, read_result, resolve
 from finegrain.errors import ConfigError, DatasetError
 from finegrain.files import write_text
@@ -56,12 +57,34 @@ def test_what_decides_a_result_is_in_its_hash(plates):
         ({"options": ["padim.epsilon=0"]}, ConfigError, "epsilon must be positive"),
         ({"methods": ["spade"], "options": ["padim.epsilon=1"]}, ConfigError, "not among"),
         ({"methods": ["finegrained"]}, ConfigError, "no caption for folder/plate_a; .*--captions"),
+        (
+            {"methods": ["promptad"], "backbone": "efficientnet_lite1"},
+            ConfigError,
+            "efficientnet_lite1 reads no text",
+        ),
         ({"data_root": None}, ConfigError, "dataset folder needs --data-root"),
     ],
 )
 def test_what_cannot_be_planned_is_said_at_once(plates, changes, error, message):
     with pytest.raises(error, match=message):
         benchmark(plates, **changes)
+
+
+def test_a_method_that_names_the_object_gets_its_words_where_there_are_any(plates):
+    trials = plan(benchmark(plates, methods=["promptad"], shots=[1], seeds=[0]))
+    assert [trial.options for trial in trials] == [
+        {"object_name": "plate a"},
+        {"object_name": "plate b"},
+    ]
+    (plates / "plate_b").rename(plates / "bottle")
+    options = ["promptad.training.epochs=3", "promptad.object_name=disc"]
+    given = {"methods": ["promptad"], "shots": [1], "seeds": [0], "options": options}
+    bottle = plan(benchmark(plates, **given))[0]
+    assert bottle.category == "bottle"
+    assert bottle.options["object_name"] == "disc"
+    assert bottle.options["training"] == {"epochs": 3}
+    assert bottle.options["defects"] == list(find_caption("mvtec", "bottle").defects)
+    assert Trial.model_validate_json(bottle.model_dump_json()) == bottle
 
 
 def test_options_are_json_or_text():

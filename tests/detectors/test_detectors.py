@@ -18,10 +18,11 @@ from tests.conftest import PLATE, bundled, striped
 GRID = (4, 5)
 OPTIONS = {
     "finegrained": {"caption": PLATE, "training": {"epochs": 2}},
+    "promptad": {"object_name": "plate", "training": {"epochs": 2}},
     "subspacead": {"augmentations": 5},
     "winclip": {"object_name": "plate"},
 }
-NEED_TEXT = ("finegrained", "winclip")
+NEED_TEXT = ("finegrained", "promptad", "winclip")
 
 
 def random_tokens(count, seed, width=(6, 9), joint=256):

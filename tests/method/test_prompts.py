@@ -50,7 +50,7 @@ def test_learnable_prompts_have_gated_placeholders_for_values(bank, backbone):
     """The background "white background": its colour gives way to one gated vector."""
     index = len(UNITS) - 1
     words = backbone.embed_tokens(backbone.tokenize(["white background"]))[0]
-    rows = (bank.unit[bank.slots[:, 0]] == index).nonzero().ravel()
+    rows = (bank.unit[bank.prompts.slots[:, 0]] == index).nonzero().ravel()
     assert len(rows) == 4  # one value, four ALPs
     slot = int(rows[0])
     open_word = torch.sigmoid(bank.gates[slot]) * bank.placeholders[slot]
@@ -66,16 +66,16 @@ def test_gradient_reaches_all_that_learns_and_nothing_else(bank, backbone):
         per_row = parameter.grad.flatten(1) if parameter.ndim > 1 else parameter.grad[:, None]
         assert (per_row.abs().sum(1) > 0).all(), name
     assert {name for name, _ in bank.named_parameters()} == {"context", "placeholders", "gates"}
-    assert not bank.base.requires_grad
+    assert not bank.prompts.base.requires_grad
     assert all(p.grad is None for p in backbone._model.parameters())
 
 
 def test_a_defect_behind_a_long_sentence_is_not_cut_off(backbone):
     long = caption_units(find_caption("factory", "pcb"))[0]
     bank = PromptBank(backbone, [long], PromptConfig(context=16), seed=0)
-    assert int(bank.ends.max()) == 76  # of 77
+    assert int(bank.prompts.ends.max()) == 76  # of 77
     for row, defect in enumerate(long.defects, start=1):
         ids = backbone.tokenize([defect])
         words = backbone.embed_tokens(ids)[0, 1 : int(end_positions(ids))]
-        end = int(bank.ends[row])
-        torch.testing.assert_close(bank.base[row, end - len(words) : end], words)
+        end = int(bank.prompts.ends[row])
+        torch.testing.assert_close(bank.prompts.base[row, end - len(words) : end], words)

@@ -40,20 +40,21 @@ class CaptionStore:
     def __iter__(self) -> Iterator[Caption]:
         return iter(self._captions.values())
 
-    def get(self, dataset: str, category: str) -> Caption:
-        """The caption of a category.
+    def find(self, dataset: str, category: str) -> Caption | None:
+        """The caption of a category, if there is one.
 
         A category of a plain folder may also have the name of a known one (`bottle`): it takes
         that one's caption if no other data set has the name.
-
-        Raises:
-            ConfigError: there is none; the message lists what there is and how to add one.
         """
         if found := self._captions.get(f"{dataset}/{category}"):
             return found
         same_name = [c for c in self._captions.values() if c.category == category]
-        if dataset == "folder" and len(same_name) == 1:
-            return same_name[0]
+        return same_name[0] if dataset == "folder" and len(same_name) == 1 else None
+
+    def get(self, dataset: str, category: str) -> Caption:
+        """What `find` finds; ConfigError lists what there is and how to add one."""
+        if found := self.find(dataset, category):
+            return found
         datasets = {c.dataset for c in self._captions.values()}
         known = [c.category for c in self._captions.values() if c.dataset == dataset]
         raise ConfigError(

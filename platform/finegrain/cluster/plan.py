@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import fields
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -47,7 +48,7 @@ class Benchmark(_Record):
     shot_list: ShotList | None = None  # None: drawn by seed
     shot_selection: Selection = "seeded"  # if published, shot_list has them
     views: tuple[str, ...] = ()  # of Real-IAD; none: its default
-    captions: dict[str, Caption] = {}  # category -> its caption, where a method needs it
+    captions: dict[str, Caption] = {}  # category -> its caption, where a method uses it
 
 
 class Trial(_Record):
@@ -127,9 +128,9 @@ def resolve(
     if weights and Path(weights).is_file():
         weights = str(Path(weights).resolve())
     methods = list(dict.fromkeys(methods or sorted(DETECTORS)))
-    worded = [method for method in methods if detector_class(method).needs_caption]
-    named = [method for method in methods if detector_class(method).needs_name]
-    check_backbone(backbone, weights, reads_text=bool(worded or named))
+    kinds = [detector_class(method) for method in methods]
+    worded = any(kind.needs_caption or kind.names_object for kind in kinds)
+    check_backbone(backbone, weights, reads_text=worded)
     by_method = parse_options(options)
     for method in methods:
         detector_class(method).Config.from_options(by_method.get(method, {}))
@@ -160,7 +161,6 @@ def resolve(
     listed = read_shot_list(shot_list, chosen, shots) if shot_list else None
     if shot_selection == "published":
         listed = published_shot_list(dataset, root, chosen, shots)
-    store = CaptionStore(captions)
     return Benchmark(
         dataset=dataset,
         data_root=root,
@@ -174,7 +174,7 @@ def resolve(
         shot_list=listed,
         shot_selection=shot_selection,
         views=tuple(views),
-        captions={name: store.get(dataset, name) for name in chosen} if worded else {},
+        captions=_captions(CaptionStore(captions), dataset, chosen, methods),
     )
 
 
@@ -187,6 +187,19 @@ def _check_shots(methods: Sequence[str], shots: Sequence[int]) -> None:
         raise ConfigError(
             f"{', '.join(bound)} can't be fitted on 0 shots; of all methods {able} can"
         )
+
+
+def _captions(
+    store: CaptionStore, dataset: str, categories: Sequence[str], methods: Sequence[str]
+) -> dict[str, Caption]:
+    """The captions that the methods use; ConfigError where one that is needed is missing."""
+    kinds = [detector_class(method) for method in methods]
+    if any(kind.needs_caption for kind in kinds):
+        return {name: store.get(dataset, name) for name in categories}
+    if not any(kind.names_object for kind in kinds):
+        return {}
+    found = {name: store.find(dataset, name) for name in categories}
+    return {name: caption for name, caption in found.items() if caption}
 
 
 def parse_options(given: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -245,13 +258,23 @@ def plan(benchmark: Benchmark) -> list[Trial]:
 
 
 def _options(benchmark: Benchmark, category: str, method: str) -> dict[str, Any]:
-    """The method's options, the category's caption or name among them if it needs one."""
+    """The method's options, and what it needs of its category: caption, or name and defects."""
     options, kind = benchmark.options.get(method, {}), detector_class(method)
-    if kind.needs_name:
-        options = {"object_name": category.replace("_", " "), **options}
+    caption = benchmark.captions.get(category)
+    if kind.names_object:
+        known = {field.name for field in fields(kind.Config)}
+        words = _words(category, caption).items()
+        options = {**{name: value for name, value in words if name in known}, **options}
     if not kind.needs_caption:
         return options
     return {**options, "caption": benchmark.captions[category].model_dump(mode="json")}
+
+
+def _words(category: str, caption: Caption | None) -> dict[str, Any]:
+    """What a category is called and what can be wrong with it, as far as it is known."""
+    if caption is None:
+        return {"object_name": category.replace("_", " ")}
+    return {"object_name": caption.foreground, "defects": list(caption.defects)}
 
 
 def read_result(path: Path, trial: Trial) -> TrialResult | None:

@@ -4,6 +4,8 @@ detector.py   Detector: fit(shots), score(tokens) -> Prediction; their options
 features.py   which tokens are compared   maps.py   patch scores to anomaly maps
 augmented.py  views of the shots beside them   foreground.py  where the object is
 finegrained.py  FineGrainedAD (finegrain/method): prompts from a caption, and a memory
+promptad.py     prompts from an object's name (promptad_prompts.py), and a memory
+text.py         what the detectors that read text ask of their backbone
 patchcore.py  nearest remembered patch      padim.py  a Gaussian a position
 spade.py      nearest shots, then patches   chance.py random scores, the floor
 subspacead.py what a subspace leaves over   anomalydino.py  nearest patch of turned shots
@@ -20,6 +22,7 @@ from finegrain.detectors.detector import Detector, Prediction
 from finegrain.detectors.finegrained import FineGrained
 from finegrain.detectors.padim import PaDiM
 from finegrain.detectors.patchcore import PatchCore
+from finegrain.detectors.promptad import PromptAD
 from finegrain.detectors.spade import Spade
 from finegrain.detectors.subspacead import SubspaceAD
 from finegrain.detectors.winclip import WinClip
@@ -29,7 +32,10 @@ __all__ = ["DETECTORS", "Detector", "Prediction", "make_detector"]
 
 DETECTORS: dict[str, type[Detector]] = {
     kind.name: kind
-    for kind in (FineGrained, WinClip, PatchCore, PaDiM, Spade, SubspaceAD, AnomalyDino)
+    for kind in (
+        *(FineGrained, PromptAD, WinClip),
+        *(PatchCore, PaDiM, Spade, SubspaceAD, AnomalyDino),
+    )
 }
 ON_REQUEST: dict[str, type[Detector]] = {Chance.name: Chance}  # not among "all methods"
 

@@ -68,8 +68,8 @@ class Detector(ABC):
     Config: ClassVar[type[DetectorConfig]] = DetectorConfig
     needs_caption: ClassVar[bool] = False  # an option, and a backbone that reads text
     score_power: ClassVar[int] = 1  # scores grow with this power of a distance between features
-    needs_name: ClassVar[bool] = False  # an option object_name, and a backbone that reads text
     zero_shot: ClassVar[bool] = False  # fits on no shot at all
+    names_object: ClassVar[bool] = False  # options object_name, defects where known; reads text
 
     def __init__(
         self, backbone: Backbone, options: Mapping[str, Any] | None = None, *, seed: int = 111

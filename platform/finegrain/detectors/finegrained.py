@@ -12,15 +12,17 @@ import torch
 from torch import Tensor
 
 from finegrain.captions import Caption
-from finegrain.clip import Backbone, FrozenClip, PatchTokens, RemoteBackbone, RgbImage, encode
+from finegrain.clip import Backbone, FrozenClip, PatchTokens, RgbImage, encode
 from finegrain.detectors.detector import Detector, DetectorConfig, Prediction
 from finegrain.detectors.maps import to_pixels
+from finegrain.detectors.text import check_reads_text, logit_scale
 from finegrain.errors import ConfigError
 from finegrain.method.config import MethodConfig
-from finegrain.method.fit import OnEpoch, fit_prompts
+from finegrain.method.fit import fit_prompts
 from finegrain.method.memory import VisualMemory
 from finegrain.method.regions import Regions, sliced
 from finegrain.method.scoring import UnitFeatures, class_scores, fused, prompt_map
+from finegrain.method.training import OnEpoch, silent
 from finegrain.method.units import Unit, caption_units
 
 
@@ -44,22 +46,18 @@ class FineGrained(Detector):
         self, backbone: Backbone, options: Mapping[str, object] | None = None, *, seed: int = 111
     ) -> None:
         super().__init__(backbone, options, seed=seed)
-        if not isinstance(backbone, FrozenClip | RemoteBackbone):
-            raise ConfigError(
-                f"{self.name} reads captions, and {backbone.name} does not; "
-                "take a CLIP, for example bundled"
-            )
+        check_reads_text(backbone, self.name)
         if self.config.caption is None:
             raise ConfigError(f"{self.name} needs the caption of its category")
         self.caption = self.config.caption
         scoring = self.config.scoring
-        self.temperature = scoring.temperature or _logit_scale(backbone)
+        self.temperature = scoring.temperature or logit_scale(backbone, "scoring.temperature")
         self.class_temperature = scoring.class_temperature or self.temperature / 2
         explicit = replace(
             scoring, temperature=self.temperature, class_temperature=self.class_temperature
         )
         self.config = replace(self.config, scoring=explicit)  # what a checkpoint says
-        self.on_epoch: OnEpoch = lambda _epoch, _losses: None
+        self.on_epoch: OnEpoch = silent
         self._units = caption_units(self.caption, multi_level=self.config.prompts.multi_level)
         self._local = torch.tensor(_local(self._units), device=backbone.device)
 
@@ -130,28 +128,20 @@ class FineGrained(Detector):
 
     def state(self) -> dict[str, Tensor]:
         """Memory and unit features, which scoring needs; prompts and Query Former behind them."""
-        levels = {f"memory.{i}": level for i, level in enumerate(self.memory.levels)}
         features = {f"units.{name}": value for name, value in vars(self.features).items()}
-        return {**levels, **features, "owners": self.owners, **self.learned}
+        return {**self.memory.state(), **features, "owners": self.owners, **self.learned}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Take memory, unit features and what was learned."""
         device = self.backbone.device
         moved = {name: value.to(device) for name, value in state.items()}
-        count = sum(name.startswith("memory.") for name in moved)
-        self.memory = VisualMemory(tuple(moved[f"memory.{i}"] for i in range(max(count, 1))))
+        self.memory = VisualMemory.of_state(moved)
         self.features = UnitFeatures(
             *(moved[f"units.{name}"] for name in ("normal", "abnormal", "queries"))
         )
         self.owners = moved["owners"]
         self.regions = None
         self.learned = {k: v for k, v in moved.items() if k.startswith(("prompts.", "former."))}
-
-
-def _logit_scale(backbone: FrozenClip | RemoteBackbone) -> float:
-    if isinstance(backbone, RemoteBackbone):
-        raise ConfigError(f"to score tokens of {backbone.name} alone, give scoring.temperature")
-    return backbone.logit_scale
 
 
 def _local(units: Sequence[Unit]) -> list[int]:

@@ -12,11 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from finegrain.clip import Backbone, FrozenClip, PatchTokens, RemoteBackbone, RgbImage, Windows
+from finegrain.clip import Backbone, FrozenClip, PatchTokens, RgbImage, Windows
 from finegrain.clip.windows import cover
 from finegrain.detectors.detector import Detector, DetectorConfig, Prediction
 from finegrain.detectors.maps import to_pixels
 from finegrain.detectors.prompt_ensemble import prototypes
+from finegrain.detectors.text import check_reads_text, logit_scale
 from finegrain.errors import ConfigError
 
 SMALLEST = 1e-12  # score of a window in a harmonic mean
@@ -55,7 +56,7 @@ class WinClip(Detector):
     """
 
     name = "winclip"
-    needs_name = True
+    names_object = True
     zero_shot = True
     Config = WinClipConfig
     config: WinClipConfig
@@ -65,15 +66,11 @@ class WinClip(Detector):
         self, backbone: Backbone, options: Mapping[str, object] | None = None, *, seed: int = 111
     ) -> None:
         super().__init__(backbone, options, seed=seed)
-        if not isinstance(backbone, FrozenClip | RemoteBackbone):
-            raise ConfigError(
-                f"{self.name} reads prompts, and {backbone.name} does not; "
-                "take a CLIP, for example bundled"
-            )
+        check_reads_text(backbone, self.name)
         if not self.config.object_name:
             raise ConfigError(f"{self.name} needs object_name, what its images show")
         self.object_name = self.config.object_name
-        temperature = self.config.temperature or _logit_scale(backbone)
+        temperature = self.config.temperature or logit_scale(backbone, "temperature")
         self.config = replace(self.config, temperature=temperature)  # what a checkpoint says
         self.temperature = temperature
         self.memory: tuple[Tensor, ...] = ()
@@ -184,9 +181,3 @@ def harmonic(scores: Tensor, covered: Tensor) -> Tensor:  # (B,n), (n,N) -> (B,N
 def _distances(features: Tensor, memory: Tensor) -> Tensor:  # (B,n,D), (M,D) -> (B,n)
     """½ · (1 − the highest cosine)."""
     return ((1 - (features @ memory.T).amax(-1)) / 2).clamp(min=0)
-
-
-def _logit_scale(backbone: FrozenClip | RemoteBackbone) -> float:
-    if isinstance(backbone, RemoteBackbone):
-        raise ConfigError(f"to score tokens of {backbone.name} alone, give temperature")
-    return backbone.logit_scale

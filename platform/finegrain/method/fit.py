@@ -1,10 +1,9 @@
-"""The training loop on the K shots, whose tokens are encoded once."""
+"""The prompts of a category learned from its K shots, whose tokens are encoded once."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor
 
 from finegrain.captions import Caption
 from finegrain.clip import FrozenClip, PatchTokens
@@ -14,9 +13,8 @@ from finegrain.method.prompts import PromptBank, PromptFeatures
 from finegrain.method.query_former import QueryFormer
 from finegrain.method.regions import Regions, find_regions
 from finegrain.method.scoring import UnitFeatures, unit_features
+from finegrain.method.training import OnEpoch, descend, silent
 from finegrain.method.units import caption_units
-
-OnEpoch = Callable[[int, Mapping[str, float]], None]  # number from 1, losses
 
 
 @dataclass(frozen=True)
@@ -36,10 +34,6 @@ class Fitted:
     regions: Regions
 
 
-def _silent(_epoch: int, _losses: Mapping[str, float]) -> None:
-    """Nobody asked about progress."""
-
-
 def fit_prompts(
     clip: FrozenClip,
     caption: Caption,
@@ -49,7 +43,7 @@ def fit_prompts(
     *,
     seed: int,
     temperature: float,
-    on_epoch: OnEpoch = _silent,
+    on_epoch: OnEpoch = silent,
 ) -> Fitted:
     """Learn the prompts of a category from its shots.
 
@@ -70,21 +64,16 @@ def fit_prompts(
         regions = find_regions(units, bank().normal(), shots, fine, config.regions)
     tokens = shots.patches.flatten(0, 1)
     weights = regions.weights.flatten(1)
-    parameters = [*bank.parameters(), *former.parameters()]
-    epochs = config.training.epochs
-    optimizer, schedule = _optimizer(parameters, config)
-    for epoch in range(1, epochs + 1):
+
+    def objectives() -> dict[str, Tensor]:
         prompts = bank()
         queries = former(prompts.normal().detach(), prompts.abnormal().detach())
-        losses = alignment_losses(
+        return alignment_losses(
             prompts, units, tokens, weights, queries, temperature, config.losses
         )
-        total = torch.stack([getattr(config.losses, name) * x for name, x in losses.items()]).sum()
-        optimizer.zero_grad()
-        total.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.step()
-        on_epoch(epoch, {name: float(loss.detach()) for name, loss in losses.items()})
+
+    parameters = [*bank.parameters(), *former.parameters()]
+    descend(parameters, objectives, vars(config.losses), config.training, on_epoch)
     with torch.no_grad():
         features = _features(bank(), former)
     return Fitted(bank, former, features, regions)
@@ -93,19 +82,3 @@ def fit_prompts(
 def _features(prompts: PromptFeatures, former: QueryFormer) -> UnitFeatures:
     normal, abnormal = prompts.normal(), prompts.abnormal()
     return unit_features(normal, abnormal, former(normal, abnormal))
-
-
-def _optimizer(
-    parameters: list[nn.Parameter], config: MethodConfig
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    training = config.training
-    optimizer = torch.optim.SGD(
-        parameters,
-        lr=training.learning_rate,
-        momentum=training.momentum,
-        weight_decay=training.weight_decay,
-    )
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-        optimizer, max(training.epochs, 1), training.final_learning_rate
-    )
-    return optimizer, schedule

@@ -44,7 +44,7 @@ def alignment_losses(
     return {
         "clip": torch.stack(clip).mean(),
         "triplet": triplet_loss(weighted, normal[:, None], abnormal[:, None], config.margin),
-        "mean": (prompts.mean(HANDCRAFTED) - prompts.mean(LEARNABLE)).square().sum(-1).mean(),
+        "mean": mean_distance(prompts).mean(),
         "regularization": _regularization(prompts, units, config.eta),
         "query": query_loss(queries, normal, abnormal),
     }
@@ -60,6 +60,11 @@ def triplet_loss(tokens: Tensor, normal: Tensor, abnormal: Tensor, margin: float
     """max(0, ‖z−n̄‖ − ‖z−ā‖ + m), mean over the tokens (...,D)."""
     near, far = ((tokens - other).square().sum(-1).sqrt() for other in (normal, abnormal))
     return (near - far + margin).clamp(min=0).mean()
+
+
+def mean_distance(prompts: PromptFeatures) -> Tensor:  # -> (U,)
+    """‖mean(handcrafted) − mean(learnable)‖² of each unit's abnormal prompts."""
+    return (prompts.mean(HANDCRAFTED) - prompts.mean(LEARNABLE)).square().sum(-1)
 
 
 def regularization_loss(image: Tensor, parts: Tensor, ground: Tensor, eta: float) -> Tensor:

@@ -1,5 +1,6 @@
 """VAD, the visual memory: how far a token is from everything that the shots show (Eq. 1)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -29,6 +30,16 @@ class VisualMemory:
         return VisualMemory(
             tuple(F.normalize(level, dim=-1).view(len(level), *shots.grid, -1) for level in levels)
         )
+
+    def state(self) -> dict[str, Tensor]:
+        """The levels by name, for a checkpoint."""
+        return {f"memory.{i}": level for i, level in enumerate(self.levels)}
+
+    @staticmethod
+    def of_state(state: Mapping[str, Tensor]) -> "VisualMemory":
+        """What `state` gave, among other tensors; KeyError where there is no memory."""
+        count = sum(name.startswith("memory.") for name in state)
+        return VisualMemory(tuple(state[f"memory.{i}"] for i in range(max(count, 1))))
 
     def compare(self, tokens: PatchTokens, config: MemoryConfig) -> tuple[Tensor, Tensor]:
         """M_v (B,N), in [0, 1], as the map takes it, and as Eq. 1 has it.

@@ -1,0 +1,57 @@
+"""Stochastic gradient descent on objectives that see the K shots and nothing else."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from finegrain.method.config import TrainingConfig
+
+OnEpoch = Callable[[int, Mapping[str, float]], None]  # number from 1, losses
+Objectives = Callable[[], Mapping[str, Tensor]]  # by name, unweighted
+
+
+def silent(_epoch: int, _losses: Mapping[str, float]) -> None:
+    """Nobody asked about progress."""
+
+
+def descend(
+    parameters: Sequence[nn.Parameter],
+    objectives: Objectives,
+    weights: Mapping[str, float],
+    config: TrainingConfig,
+    on_epoch: OnEpoch = silent,
+) -> None:
+    """Change the parameters, a step an epoch; what the last epoch leaves is the result.
+
+    Args:
+        parameters: that learn.
+        objectives: the losses by name at the parameters' present values.
+        weights: of each of them.
+        config: epochs, rates.
+        on_epoch: hears of every epoch.
+    """
+    optimizer, schedule = _optimizer(parameters, config)
+    for epoch in range(1, config.epochs + 1):
+        losses = objectives()
+        total = torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
+        optimizer.zero_grad()
+        total.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+        on_epoch(epoch, {name: float(loss.detach()) for name, loss in losses.items()})
+
+
+def _optimizer(
+    parameters: Sequence[nn.Parameter], config: TrainingConfig
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    optimizer = torch.optim.SGD(
+        parameters,
+        lr=config.learning_rate,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+    )
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
+        optimizer, max(config.epochs, 1), config.final_learning_rate
+    )
+    return optimizer, schedule
