@@ -5,12 +5,14 @@ maps.py       patch scores to anomaly maps
 finegrained.py  FineGrainedAD (finegrain/method): prompts from a caption, and a memory
 patchcore.py  nearest remembered patch      padim.py  a Gaussian a position
 spade.py      nearest shots, then patches   chance.py random scores, the floor
+anomalib_models.py  any image model of anomalib (an extra; anomalib_fit.py fits it)
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from finegrain.clip import Backbone
+from finegrain.detectors.anomalib_models import AnomalibModel
 from finegrain.detectors.chance import Chance
 from finegrain.detectors.detector import Detector, Prediction
 from finegrain.detectors.finegrained import FineGrained
@@ -24,14 +26,22 @@ __all__ = ["DETECTORS", "Detector", "Prediction", "make_detector"]
 DETECTORS: dict[str, type[Detector]] = {
     kind.name: kind for kind in (FineGrained, PatchCore, PaDiM, Spade)
 }
-ON_REQUEST: dict[str, type[Detector]] = {Chance.name: Chance}  # not among "all methods"
+ON_REQUEST: dict[str, type[Detector]] = {  # not among "all methods"
+    kind.name: kind for kind in (Chance, AnomalibModel)
+}
 
 
 def make_detector(
     name: str, backbone: Backbone, options: Mapping[str, Any] | None = None, *, seed: int = 111
 ) -> Detector:
     """The unfitted detector of that name, or of NAME:VARIANT; ConfigError lists the known ones."""
-    return detector_class(name)(backbone, options, seed=seed)
+    return detector_class(name)(backbone, method_options(name, options or {}), seed=seed)
+
+
+def method_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options, over those that the VARIANT of NAME:VARIANT stands for by itself."""
+    variant = name.partition(":")[2]
+    return {**detector_class(name).variant_options(variant), **options}
 
 
 def detector_class(name: str) -> type[Detector]:
