@@ -95,7 +95,9 @@ def test_a_fit_is_decided_by_its_seed(name):
 
 
 def test_unknown_methods_and_options_list_the_known():
-    with pytest.raises(ConfigError, match="no method 'patchcor'; known: chance, finegrained"):
+    with pytest.raises(
+        ConfigError, match="no method 'patchcor'; known: anomalib, chance, finegrained"
+    ):
         make_detector("patchcor", NoBackbone())
     with pytest.raises(ConfigError, match="no option k; known: nearest_patches, retrieved_shots"):
         make_detector("spade", NoBackbone(), {"k": 3})

@@ -52,4 +52,4 @@ class Pixels:
 
 def to_images(tokens: PatchTokens) -> Tensor:
     """The (B,3,S,S) that `Pixels` made tokens of."""
-    return tokens.patches.transpose(1, 2).unflatten(2, tokens.grid).contiguous()
+    return tokens.patches.transpose(1, 2).reshape(len(tokens), 3, *tokens.grid)

@@ -225,7 +225,7 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the warnings and the log of anomalib and Lightning; errors are raised all the same."""
+    """Without the warnings and the log of anomalib and Lightning."""
     levels = {name: logging.getLogger(name).level for name in CHATTY}
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.ERROR)
