@@ -19,7 +19,7 @@ from tests.conftest import striped
 
 SIDE = 64
 SMALL = {"image_size": SIDE, "arguments": {"backbone": "resnet18", "pre_trained": False}}
-TRAINED = {"image_size": SIDE, "arguments": {"dtd_dir": None}, "max_epochs": 2}
+TRAINED = {**SMALL, "arguments": {**SMALL["arguments"], "flow_steps": 1}, "max_epochs": 2}
 needs_extra = pytest.mark.skipif(
     importlib.util.find_spec("anomalib") is None,
     reason="anomalib is not installed; make test-anomalib runs this",
@@ -97,7 +97,7 @@ def test_a_plan_mixes_methods_each_on_its_own_backbone(plates):
 
 @needs_extra
 @pytest.mark.parametrize(
-    ("model", "options"), [("patchcore", SMALL), ("padim", SMALL), ("draem", TRAINED)]
+    ("model", "options"), [("patchcore", SMALL), ("padim", SMALL), ("fastflow", TRAINED)]
 )
 def test_fit_is_decided_by_its_seed_and_a_reload_scores_the_same(model, options, images, tmp_path):
     shots, others = images
@@ -132,7 +132,7 @@ def test_only_memories_are_calibrated_on_fewer_shots(images):
     memory = make_detector("anomalib:patchcore", backbone, SMALL).fit(images[0])
     one = memory.remembering(tokens[:1]).module.model.memory_bank
     assert 2 * len(one) == len(memory.module.model.memory_bank)
-    trained = make_detector("anomalib:draem", backbone, TRAINED).fit(images[0])
+    trained = make_detector("anomalib:fastflow", backbone, TRAINED).fit(images[0])
     assert trained.remembering(tokens[:1]) is trained
 
 

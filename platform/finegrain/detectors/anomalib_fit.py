@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 # Not fitted on normal images (prompted instead), or fitted on point clouds beside them
 UNFITTED = {"AnomalyVFM", "CFM", "VlmAd", "WinClip"}
+RANDOM = "random"
 CHATTY = ("lightning", "lightning.pytorch", "lightning.fabric", "anomalib")
 
 
@@ -151,11 +152,15 @@ def _weights(source: str | None) -> Mapping[str, Tensor] | None:
     """The tensors that the option `weights` speaks of, by timm's names."""
     if source is None:
         return None
+    if source == RANDOM:
+        return {}
     if source == EfficientNetLite1.name:
         return pretrained_tower().state_dict()
     path = Path(source)
     if not path.is_file():
-        raise ConfigError(f"weights {source} is no file, and not {EfficientNetLite1.name}")
+        raise ConfigError(
+            f"weights {source} is no file, and not {EfficientNetLite1.name} or {RANDOM}"
+        )
     if path.suffix == ".safetensors":
         return load_file(path)
     stored: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
@@ -201,8 +206,8 @@ def _said_by(model: str) -> Iterator[None]:
     except OSError as error:
         raise ConfigError(
             f"anomalib's {model} could not get its pretrained weights or auxiliary images: {error} "
-            "Where no hub is reachable give weights=FILE, or arguments.pre_trained=false; models "
-            "without that argument find what lies in the hub's cache"
+            "Where no hub is reachable: weights=FILE for what timm would load, the hub's cache or "
+            "the model's own arguments for the rest"
         ) from error
     except (ValueError, TypeError) as error:
         raise ConfigError(f"anomalib's {model}: {error}") from error

@@ -28,8 +28,9 @@ class AnomalibConfig(DetectorConfig):
     Args:
         model: anomalib's class, for example Patchcore; case and underscores do not matter.
         arguments: of that class, for example {"backbone": "resnet18", "pre_trained": false}.
-        weights: what timm would otherwise download: a file of tensors (.safetensors, .pth), or
-            efficientnet_lite1 for those of its package, with the backbone tf_efficientnet_lite1.
+        weights: what timm would otherwise download: a file of tensors (.safetensors, .pth);
+            efficientnet_lite1 for those of its package, with the backbone tf_efficientnet_lite1;
+            or random.
         image_size: S; a multiple of the patch size where the model has a ViT.
         mean, std: normalisation of the image on a 0-1 scale, the model's own by default.
         max_epochs: over the K shots, for models that are trained.
