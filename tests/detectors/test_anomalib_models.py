@@ -19,6 +19,7 @@ from tests.conftest import striped
 
 SIDE = 64
 SMALL = {"image_size": SIDE, "arguments": {"backbone": "resnet18", "pre_trained": False}}
+PADIM = {**SMALL, "arguments": {**SMALL["arguments"], "n_features": 10}}
 TRAINED = {**SMALL, "arguments": {**SMALL["arguments"], "flow_steps": 1}, "max_epochs": 2}
 needs_extra = pytest.mark.skipif(
     importlib.util.find_spec("anomalib") is None,
@@ -97,7 +98,7 @@ def test_a_plan_mixes_methods_each_on_its_own_backbone(plates):
 
 @needs_extra
 @pytest.mark.parametrize(
-    ("model", "options"), [("patchcore", SMALL), ("padim", SMALL), ("fastflow", TRAINED)]
+    ("model", "options"), [("patchcore", SMALL), ("padim", PADIM), ("fastflow", TRAINED)]
 )
 def test_fit_is_decided_by_its_seed_and_a_reload_scores_the_same(model, options, images, tmp_path):
     shots, others = images

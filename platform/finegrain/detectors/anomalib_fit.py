@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 # Not fitted on normal images (prompted instead), or fitted on point clouds beside them
 UNFITTED = {"AnomalyVFM", "CFM", "VlmAd", "WinClip"}
 RANDOM = "random"
-CHATTY = ("lightning", "lightning.pytorch", "lightning.fabric", "anomalib")
 
 
 @cache
@@ -115,7 +114,11 @@ def only_remembers(module: Any) -> bool:
 
 
 def _frozen(module: Any, device: torch.device) -> Any:
-    return module.eval().requires_grad_(False).to(device)
+    """To score with; tensors lie in memory as they will after reloading, so that bits agree."""
+    module.eval().requires_grad_(False).to(device)
+    for tensor in module.model.state_dict(keep_vars=True).values():
+        tensor.set_(tensor.contiguous())
+    return module
 
 
 def _build(config: "AnomalibConfig", weights: Mapping[str, Tensor] | None) -> Any:
@@ -231,13 +234,11 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the warnings and the log of anomalib and Lightning."""
-    levels = {name: logging.getLogger(name).level for name in CHATTY}
-    for name in CHATTY:
-        logging.getLogger(name).setLevel(logging.ERROR)
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
+        logging.disable(before)
