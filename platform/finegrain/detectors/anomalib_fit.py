@@ -95,14 +95,14 @@ def restore(config: "AnomalibConfig", state: Mapping[str, Tensor], device: torch
     """The module with the state of a fitted one; what grew in fitting is given its size first."""
     with _quiet():
         module = _build(config, {})
-    for name, value in state.items():
-        place, _, leaf = name.rpartition(".")
-        owner = module.model.get_submodule(place)
-        if leaf in owner._buffers:
-            owner._buffers[leaf] = torch.empty_like(value)
     try:
+        for name, value in state.items():
+            place, _, leaf = name.rpartition(".")
+            owner = module.model.get_submodule(place)
+            if leaf in owner._buffers:
+                owner._buffers[leaf] = torch.empty_like(value)
         module.model.load_state_dict(state)
-    except RuntimeError as error:
+    except (AttributeError, RuntimeError) as error:
         raise CheckpointError(f"anomalib's {config.model} does not fit: {error}") from error
     return _frozen(module, device)
 
