@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: setup demo test lint types unit head mlflow bench-overhead bench-metrics \
+.PHONY: setup test-anomalib demo test lint types unit head mlflow bench-overhead bench-metrics \
 	pretrain eval-backbone bench-clip serve bench-serve browser
 
 demo: setup  ## the main job on the factory: a Ray head on loopback, the benchmark, its table
@@ -57,6 +57,18 @@ eval-backbone: setup  ## what the bundled CLIP knows without a shot
 
 bench-clip: setup  ## both paths of a ViT, and cut prompts, against open_clip
 	$(BIN)/python jobs/bench_clip.py $(ARGS)
+
+# DATA: folder of categories in the MVTec-AD layout, CATEGORY: one of them
+test-anomalib: .venv-anomalib/.installed  ## the extra's tests; with DATA its PatchCore beside ours
+	.venv-anomalib/bin/python -m pytest tests/detectors/test_anomalib_models.py
+	$(if $(DATA),.venv-anomalib/bin/python -m tests.detectors.patchcore_against_anomalib \
+		$(DATA) $(CATEGORY) $(ARGS))
+
+.venv-anomalib/.installed: pyproject.toml requirements.lock
+	$(PYTHON) -m venv .venv-anomalib
+	.venv-anomalib/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint requirements.lock --editable '.[dev,anomalib]'
+	touch $@
 
 setup: .venv/.installed
 

@@ -53,6 +53,8 @@ def imports_of(path: Path) -> set[str]:
     [
         ("mlflow", {"tracking"}),
         ("open_clip", {"clip"}),
+        ("anomalib", {"detectors"}),
+        ("lightning", set()),
         ("ray", {"cluster", "serving"}),
         ("fastapi", {"serving"}),
         ("finegrain.cluster", {"cluster"}),

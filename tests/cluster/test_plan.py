@@ -45,7 +45,7 @@ def test_what_decides_a_result_is_in_its_hash(plates):
         (
             {"methods": ["patchcor"]},
             ConfigError,
-            "no method 'patchcor'; known: chance, finegrained, padim",
+            "no method 'patchcor'; known: anomalib, chance, finegrained, padim",
         ),
         ({"backbone": "vgg"}, ConfigError, "no backbone 'vgg'; known: .*efficientnet_lite1"),
         ({"backbone": "ViT-B-32"}, ConfigError, "ViT-B-32 needs weights: a file"),

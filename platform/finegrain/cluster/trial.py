@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -204,6 +205,7 @@ def failed(trial: Trial, error: str) -> TrialResult:
 def environment(device: str) -> dict[str, str]:
     """What a reader of the result needs to know about where it came from."""
     gpu = torch.cuda.get_device_name(device) if device.startswith("cuda") else ""
+    extra = {"anomalib": version("anomalib")} if find_spec("anomalib") else {}
     return {
         "device": gpu or platform.processor() or platform.machine(),
         "host": socket.gethostname(),
@@ -214,6 +216,7 @@ def environment(device: str) -> dict[str, str]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
+        **extra,
     }
 
 

@@ -10,12 +10,14 @@ patchcore.py  nearest remembered patch      padim.py  a Gaussian a position
 spade.py      nearest shots, then patches   chance.py random scores, the floor
 subspacead.py what a subspace leaves over   anomalydino.py  nearest patch of turned shots
 winclip.py    windows against the prompts of prompt_ensemble.py, and against the shots' windows
+anomalib_models.py  any image model of anomalib (an extra; anomalib_fit.py fits it)
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from finegrain.clip import Backbone
+from finegrain.detectors.anomalib_models import AnomalibModel
 from finegrain.detectors.anomalydino import AnomalyDino
 from finegrain.detectors.chance import Chance
 from finegrain.detectors.detector import Detector, Prediction
@@ -37,14 +39,22 @@ DETECTORS: dict[str, type[Detector]] = {
         *(PatchCore, PaDiM, Spade, SubspaceAD, AnomalyDino),
     )
 }
-ON_REQUEST: dict[str, type[Detector]] = {Chance.name: Chance}  # not among "all methods"
+ON_REQUEST: dict[str, type[Detector]] = {  # not among "all methods"
+    kind.name: kind for kind in (Chance, AnomalibModel)
+}
 
 
 def make_detector(
     name: str, backbone: Backbone, options: Mapping[str, Any] | None = None, *, seed: int = 111
 ) -> Detector:
     """The unfitted detector of that name, or of NAME:VARIANT; ConfigError lists the known ones."""
-    return detector_class(name)(backbone, options, seed=seed)
+    return detector_class(name)(backbone, method_options(name, options or {}), seed=seed)
+
+
+def method_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options, over those that the VARIANT of NAME:VARIANT stands for by itself."""
+    variant = name.partition(":")[2]
+    return {**detector_class(name).variant_options(variant), **options}
 
 
 def detector_class(name: str) -> type[Detector]:

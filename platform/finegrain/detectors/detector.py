@@ -78,6 +78,16 @@ class Detector(ABC):
         self.config = self.Config.from_options(options or {})
         self.seed = seed
 
+    @classmethod
+    def variant_options(cls, variant: str) -> dict[str, Any]:  # noqa: ARG003
+        """The options that a variant's name stands for; none, where it is only a label."""
+        return {}
+
+    @classmethod
+    def own_backbone(cls, options: Mapping[str, Any]) -> str | None:  # noqa: ARG003
+        """The backbone that it needs in place of the benchmark's, if any."""
+        return None
+
     def fit(self, shots: Sequence[RgbImage]) -> Self:
         """Learn what is normal from the K shots, and from nothing else."""
         if not shots:
