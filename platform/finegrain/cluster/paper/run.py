@@ -4,6 +4,7 @@ Below the output folder there is a benchmark folder for each group, and tables/ 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -21,6 +22,8 @@ from finegrain.cluster.trial import RESULT, store
 from finegrain.errors import ConfigError
 from finegrain.files import write_bytes, write_text
 
+ONE_SEED = ("figure-5", "figure-6")  # pictures of single fits
+
 
 def make_exhibit(
     name: str,
@@ -35,6 +38,8 @@ def make_exhibit(
 ) -> bool:
     """Make table-N or figure-N below `output`, or tell its plan; True if nothing is missing."""
     exhibit = find_exhibit(name)
+    if name in ONE_SEED:
+        inputs = replace(inputs, seeds=inputs.seeds[:1])
     groups = inputs.groups(exhibit)
     if dry:
         tell(dry_run(exhibit, groups, inputs, timings))
