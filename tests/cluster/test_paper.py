@@ -18,7 +18,7 @@ from finegrain.cluster.paper.run import make_exhibit, run_group
 from finegrain.cluster.plan import TrialResult, plan, resolve
 from finegrain.cluster.report import combined
 from finegrain.data import DATASETS
-from finegrain.errors import ConfigError
+from finegrain.errors import ConfigError, DatasetError
 from finegrain.evaluation.metrics import Scores
 from finegrain.evaluation.tables import Row
 from finegrain.files import write_text
@@ -68,13 +68,16 @@ def test_a_dry_run_counts_what_lies_on_disk(tmp_path):
         "mvtec": stub(tmp_path / "mvtec", ("bottle", "cable")),
         "visa": stub(tmp_path / "visa", ("candle",)),
     }
-    said = make("table-1", Inputs(roots=roots), dry=True)
+    chosen = ("bottle", "cable", "candle")
+    said = make("table-1", Inputs(roots=roots, categories=chosen), dry=True)
     assert f"{(2 + 1) * 6 * 3 * 3} trials in 6 benchmarks" in said
     needs = said.partition("Missing for a real run:")[2]
     assert f"--clip-weights {CLIP}=FILE|TAG" in needs
     assert "--data-root" not in needs
     said = make("table-1", Inputs(roots=roots, categories=("cable",), seeds=(0,)), dry=True)
     assert f"{1 * 6 * 3} trials in 3 benchmarks" in said
+    with pytest.raises(DatasetError, match="no category 'carpet'"):
+        make("table-1", Inputs(roots=roots, categories=("carpet",)), dry=True)
 
 
 def test_other_data_sets_and_one_backbone_for_all(tmp_path):
@@ -175,7 +178,7 @@ def test_every_row_of_these_tables_is_measured(name, heads, first, last):
 def test_no_difference_is_taken_where_nothing_compares():
     rows = [row("x", "finegrained", 4, 0, 84.0, None), row("y", "finegrained", 4, 0, 86.0, 90.0)]
     found = {("finegrained", CLIP, "realiad", 4): Measured(rows)}
-    table = PaperTable(EXHIBITS["table-6"], Inputs(categories=("toy",), seeds=(0,)), found)
+    table = PaperTable(EXHIBITS["table-6"], Inputs(categories=("toothbrush",), seeds=(0,)), found)
     header, _, *body = lines_of(table.markdown())
     place = header.index("realiad 4-shot image")
     assert [line[place] for line in body[6:]] == ["85.0", "86.22", "–"]

@@ -10,7 +10,6 @@ from finegrain.clip import BACKBONES
 from finegrain.clip.openclip import MODELS, QUICK
 from finegrain.cluster.paper.exhibits import Exhibit, Group, groups
 from finegrain.data import DATASETS, prepare_dataset
-from finegrain.data.factory import CATEGORIES
 from finegrain.detectors import DETECTORS
 from finegrain.errors import ConfigError
 
@@ -39,27 +38,29 @@ class Inputs:
     def groups(self, exhibit: Exhibit) -> list[Group]:
         """The benchmarks of the exhibit under these choices, with categories checked."""
         if unknown := [name for name in self.datasets if name not in (*DATASETS, *_captioned())]:
-            known = ", ".join(DATASETS)
-            raise ConfigError(f"no dataset {', '.join(map(repr, unknown))}; known: {known}")
+            raise ConfigError(
+                f"no dataset {', '.join(map(repr, unknown))}; known: {', '.join(DATASETS)}"
+            )
         found = groups(exhibit, self.datasets or None, self.clip)
-        datasets = dict.fromkeys(group.dataset for group in found)
-        known_names = [name for dataset in datasets for name in self.all_categories(dataset)]
-        if odd := [name for name in self.categories if name not in known_names]:
+        datasets = tuple(dict.fromkeys(group.dataset for group in found))
+        known = [name for dataset in datasets for name in self.all_categories(dataset)]
+        if odd := [name for name in self.categories if name not in known]:
             raise ConfigError(
                 f"{', '.join(datasets)} have no category {', '.join(map(repr, odd))}; "
-                f"found {', '.join(known_names)}"
+                f"found {', '.join(known)}"
             )
+        for dataset in datasets:
+            if dataset in self.roots and self.chosen(dataset):
+                prepare_dataset(dataset, self.roots[dataset], self.chosen(dataset))
         return [group for group in found if self.chosen(group.dataset)]
 
     def all_categories(self, dataset: str) -> list[str]:
-        """The categories below the data set's root; without a root, those that have a caption."""
-        if dataset == "factory":
-            return sorted(CATEGORIES)
+        """The categories of a public data set; of any other, those below its root."""
+        if dataset in _captioned():
+            return _captioned()[dataset]
         if root := self.roots.get(dataset):
             return prepare_dataset(dataset, root)
-        if dataset not in _captioned():
-            raise ConfigError(f"--data-root {dataset}=PATH is needed, the folder of its categories")
-        return _captioned()[dataset]
+        raise ConfigError(f"--data-root {dataset}=PATH is needed, the folder of its categories")
 
     def chosen(self, dataset: str) -> list[str]:
         """Those of them that are to be run."""
@@ -68,7 +69,7 @@ class Inputs:
 
     def whole(self, dataset: str) -> bool:
         """Whether every category is run that the published mean is over."""
-        return set(self.chosen(dataset)) >= set(_captioned().get(dataset, []))
+        return self.chosen(dataset) == self.all_categories(dataset)
 
     def backbone(self, name: str) -> str:
         """The backbone that is loaded: the QuickGELU variant where only that one has weights."""
@@ -96,18 +97,18 @@ def missing(planned: Sequence[Group], inputs: Inputs) -> list[str]:
     lines = []
     for dataset in dict.fromkeys(group.dataset for group in planned):
         if dataset not in DATASETS:
-            lines.append(f"data set {dataset}, which is not among {', '.join(DATASETS)}")
+            lines.append(f"data set {dataset}, which is not here; known: {', '.join(DATASETS)}")
         if dataset != "factory" and dataset not in inputs.roots:
             lines.append(f"--data-root {dataset}=PATH, the folder of its categories")
     for name in dict.fromkeys(group.backbone for group in planned):
         model = inputs.backbone(name)
         if model not in BACKBONES:
-            lines.append(f"backbone {model}, which is not among {', '.join(BACKBONES)}")
+            lines.append(f"backbone {model}, which is not here; known: {', '.join(BACKBONES)}")
         elif model in MODELS and model not in inputs.weights:
             lines.append(f"--clip-weights {model}=FILE|TAG, in open_clip's format")
     methods = dict.fromkeys(name.partition(":")[0] for group in planned for name in group.methods)
     lines += [
-        f"method {name}, which is not among {', '.join(sorted(DETECTORS))}"
+        f"method {name}, which is not here; known: {', '.join(sorted(DETECTORS))}"
         for name in methods
         if name not in DETECTORS
     ]
@@ -126,10 +127,9 @@ def pairs(given: Sequence[str], option: str) -> dict[str, str]:
 
 
 def _captioned() -> dict[str, list[str]]:
-    """Public data set -> the sorted names of its categories in the caption library."""
+    """Data set, but for a plain folder -> the sorted names of its captioned categories."""
     found: dict[str, list[str]] = {}
     for caption in library().values():
-        if caption.dataset == "folder":  # whatever a user has
-            continue
-        found.setdefault(caption.dataset, []).append(caption.category)
+        if caption.dataset != "folder":
+            found.setdefault(caption.dataset, []).append(caption.category)
     return {dataset: sorted(names) for dataset, names in found.items()}
