@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -262,10 +263,17 @@ def test_benchmarks_are_one_table_with_each_trial_once(captioned, tmp_path):
 
 def test_results_of_another_table_are_taken_over(captioned, tmp_path, uri):
     output = tmp_path / "out"
-    store_results(captioned, "figure-6", output)
-    (figure,) = captioned.groups(EXHIBITS["figure-6"])
-    (output / figure.folder).rename(output / "elsewhere")
-    assert run_group(figure, captioned, output, Share(), lambda _: None, uri)
-    parent = json.loads((output / figure.folder / "mlflow.json").read_text())
-    assert run_group(figure, captioned, output, Share(), lambda _: None, uri)
-    assert json.loads((output / figure.folder / "mlflow.json").read_text()) == parent
+    two = replace(captioned, seeds=(0, 1))
+    store_results(two, "figure-6", output)
+    (group,) = two.groups(EXHIBITS["figure-6"])
+    directory = output / group.folder
+    directory.rename(output / "elsewhere")
+
+    def parent(inputs):
+        assert run_group(group, inputs, output, Share(), lambda _: None, uri)
+        return json.loads((directory / "mlflow.json").read_text())["run_id"]
+
+    first = parent(two)
+    assert parent(two) == first
+    assert parent(captioned) != first  # another grid: MLflow never changes a run's parameters
+    assert json.loads((directory / "benchmark.json").read_text())["seeds"] == [0]
