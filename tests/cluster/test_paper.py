@@ -239,6 +239,7 @@ def test_a_table_of_stored_results_runs_nothing(captioned, tmp_path, uri):
     assert len(body) == 5
     table = list(csv.DictReader(io.StringIO((output / "tables" / "table-4.csv").read_text())))
     assert [line["image_auroc"] for line in table] == [f"{i:.4f}" for i in range(5)]
+    assert {(line["dataset"], line["shots"]) for line in table} == {("folder", "4")}
     assert not [line for line in said if "MLflow" in line]
 
 

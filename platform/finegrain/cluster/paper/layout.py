@@ -121,6 +121,7 @@ class Line:
     """One line of a table."""
 
     heads: tuple[str, ...]
+    shots: int | None  # where its columns don't say them
     source: str
     cells: Mapping[Column, Cell | None]
     ms: float | None = None
@@ -131,7 +132,8 @@ class PaperTable:
 
     def __init__(self, exhibit: Exhibit, inputs: Inputs, measured: Mapping[Key, Measured]) -> None:
         self.exhibit, self.inputs, self._measured = exhibit, inputs, measured
-        self.datasets = inputs.datasets or exhibit.datasets
+        named = inputs.datasets or exhibit.datasets
+        self.datasets = tuple(name for name in named if inputs.chosen(name))
         shots = sorted({count for entry in exhibit.entries for count in entry.shots})
         by_shots: list[int | None] = [*shots] if exhibit.number in BY_SHOTS else [None]
         self.columns: list[Column] = [
@@ -149,7 +151,7 @@ class PaperTable:
         header = [*heads, "source", *map(_column, self.columns), *(["ms/image"] if timed else [])]
         body = [
             [
-                *(line.heads or ("",) * len(heads)),
+                *line.heads,
                 line.source,
                 *(_shown(line.cells.get(column), line.source) for column in self.columns),
                 *([f"{line.ms:.1f}" if line.ms else UNDEFINED] if timed else []),
@@ -171,16 +173,15 @@ class PaperTable:
                 cells = [line.cells.get((dataset, shots, metric)) for metric in METRICS]
                 if any(cells):
                     numbers = [_number(v) for c in cells for v in (c[:2] if c else ("", ""))]
-                    place = [dataset, shots or ""]
-                    writer.writerow(
-                        [self.exhibit.number, *line.heads, line.source, *place, *numbers]
-                    )
+                    place = [line.source, dataset, shots or line.shots or ""]
+                    writer.writerow([self.exhibit.number, *line.heads, *place, *numbers])
         return stream.getvalue()
 
     def notes(self, timed: bool) -> list[str]:
         """What a reader must know to read the table right."""
-        seeds = len(self.inputs.seeds)
-        notes = [f"Measured: mean over categories, ± standard deviation over {seeds} seeds."]
+        count = len(self.inputs.seeds)
+        seeds = f"± standard deviation over {count} seeds" if count > 1 else "one seed"
+        notes = [f"Measured: mean over categories, {seeds}."]
         if any(line.source == PUBLISHED for line in self.lines):
             notes.append(f"{SOURCE}.")
         else:
@@ -214,12 +215,12 @@ class PaperTable:
         if entry:
             own = self.inputs.backbone(self.inputs.clip or entry.backbone)
             names = tuple(head(row, own) for head in heads)
-            lines.append(Line(names, MEASURED, measured, self._ms(entry)))
+            lines.append(Line(names, row.shots, MEASURED, measured, self._ms(entry)))
         if any(published.values()):
             names = tuple(head(row, None) for head in heads)
-            lines.append(Line(names, PUBLISHED, published, row.inference_ms))
+            lines.append(Line(names, row.shots, PUBLISHED, published, row.inference_ms))
             if entry:
-                lines.append(Line(names, DIFFERENCE, difference))
+                lines.append(Line(names, row.shots, DIFFERENCE, difference))
         return lines
 
     def _published(self, subject: Subject, column: Column) -> Cell | None:
