@@ -173,10 +173,10 @@ def dry_run(
     ]
     if any("(default)" in device for device in totals):
         lines.append(
-            f"The default: {FIT_SECONDS:g} s a fit of a method that learns, {ENCODE_MS:g} ms of "
-            f"encoding and {SCORE_MS:g} ms of scoring an image, measured on {CORE} for {CLIP} and "
-            "scaled to other backbones by their GFLOP. It says nothing of a GPU: run one category "
-            "and seed on yours, and give its folder with --timings."
+            f"The default, measured on {CORE} for {CLIP}: {FIT_SECONDS:g} s a fit of a method "
+            f"that learns, {ENCODE_MS:g} ms of encoding and {SCORE_MS:g} ms of scoring an image; "
+            "encoding is scaled to other backbones by their GFLOP. It says nothing of a GPU: run "
+            "one category and seed on yours, and give its folder with --timings."
         )
     if needs := missing(groups, inputs):
         lines += ["", "Missing for a real run:", *(f"  {need}" for need in needs)]
