@@ -89,3 +89,11 @@ def test_the_default_store_lies_beside_the_benchmark(tmp_path, monkeypatch):
     assert default_uri(tmp_path / "runs" / "a") == f"sqlite:///{tmp_path}/runs/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
     assert default_uri(tmp_path) == "http://127.0.0.1:5000"
+
+
+def test_a_variant_may_have_what_mlflow_forbids_in_a_name(store):
+    uri, artifacts = store
+    run = BenchmarkRun(uri, "sixth", artifacts, None)
+    record(run, "a", params={"m:x+y.k": 1}, metrics={"m:x+y_4shot_image_auroc": 1.0})
+    data = children(uri, run)["a"].data
+    assert (data.params, data.metrics) == ({"m:x_y.k": "1"}, {"m:x_y_4shot_image_auroc": 1.0})

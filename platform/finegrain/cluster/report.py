@@ -3,10 +3,11 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from finegrain.cluster.plan import Benchmark, Trial, TrialResult
+from finegrain.cluster.bench import load, stored_results
+from finegrain.cluster.plan import Benchmark, Trial, TrialResult, plan
 from finegrain.cluster.trial import HEATMAPS
 from finegrain.data.images import read_rgb
 from finegrain.evaluation.figures import Picture, png, sheet
@@ -58,6 +59,31 @@ def table_text(rows: Sequence[Row]) -> str:
     ]
     if missing := missing_cells(rows):
         parts.append("\n".join([f"* {len(missing)} trials are missing:", *missing]))
+    return "\n\n".join(parts)
+
+
+def combined(directories: Sequence[Path]) -> str:
+    """The tables of several benchmarks as one for each data set; a trial of two counts once.
+
+    Where a data set was run on several backbones, a method is named with its own.
+    """
+    found: dict[str, tuple[Trial, TrialResult | None]] = {}
+    for directory in directories:
+        trials = plan(load(directory))
+        results = stored_results(directory, trials)
+        for trial in trials:
+            key, result = trial.config_hash(), results.get(trial.name)
+            if key not in found or (result and result.status == "ok"):
+                found[key] = trial, result
+    parts = []
+    for dataset in dict.fromkeys(trial.dataset for trial, _ in found.values()):
+        kept = [(t, r) for t, r in found.values() if t.dataset == dataset]
+        one = len({trial.backbone for trial, _ in kept}) == 1
+        rows = []
+        for trial, result in kept:
+            (row,) = rows_of([trial], {trial.name: result} if result else {})
+            rows.append(row if one else replace(row, method=f"{row.method} {trial.backbone}"))
+        parts.append(f"{dataset}\n\n{table_text(rows)}")
     return "\n\n".join(parts)
 
 

@@ -1,7 +1,7 @@
 """Pictures of predictions: image, mask and anomaly map side by side."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,19 @@ def heatmap_strip(prediction: Prediction, category: Category) -> Picture:
         title = text_line(f"{sample.defect}  {prediction.image_scores[index]:.3g}", TILE)
         columns.append(np.concatenate([title, tile(shown), tile(heat)]))
     return np.concatenate(columns, axis=1)
+
+
+def compared(strips: Mapping[str, Picture], title: str) -> Picture:
+    """Strips of `heatmap_strip` by method as one sheet: the images once, each method's maps below.
+
+    A category's strips show the same test images, so the images of the first stand for all.
+    """
+    images = next(iter(strips.values()))[LABEL : LABEL + TILE]
+    maps = [
+        (name, np.concatenate([strip[:LABEL], strip[LABEL + TILE :]]))
+        for name, strip in strips.items()
+    ]
+    return sheet([("test images", images), *maps], title)
 
 
 def sheet(rows: Sequence[tuple[str, Picture]], title: str) -> Picture:

@@ -53,16 +53,23 @@ def summary(rows: Sequence[Row]) -> str:
 
 
 def by_category(rows: Sequence[Row]) -> str:
-    """Image / pixel AUROC per category, mean over seeds, a column per method and shots."""
-    columns = sorted({(row.method, row.shots) for row in rows})
-    cells: dict[tuple[str, str, int], list[Row]] = defaultdict(list)
+    """Image / pixel AUROC per category, mean over seeds: a table for each shot number."""
+    return "\n\n".join(
+        _of_shots(shots, [row for row in rows if row.shots == shots])
+        for shots in sorted({row.shots for row in rows})
+    )
+
+
+def _of_shots(shots: int, rows: Sequence[Row]) -> str:
+    methods = sorted({row.method for row in rows})
+    cells: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows:
-        cells[row.category, row.method, row.shots].append(row)
+        cells[row.category, row.method].append(row)
     body = [
-        [category, *(_image_and_pixel(cells[category, *column]) for column in columns)]
+        [category, *(_image_and_pixel(cells[category, method]) for method in methods)]
         for category in sorted({row.category for row in rows})
     ]
-    return markdown(["category", *(f"{method} {shots}" for method, shots in columns)], body)
+    return markdown([f"{shots}-shot", *methods], body)
 
 
 def missing_cells(rows: Sequence[Row]) -> list[str]:

@@ -1,10 +1,12 @@
 """MLflow, and the only place that imports it.
 
 runs.py      a benchmark as a parent run with a nested run for each trial
+published.py the paper's numbers, as runs to compare with
 registry.py  the checkpoint that is served of each category, its champion
 """
 
+from finegrain.tracking.published import load_published
 from finegrain.tracking.registry import Champion, Registry
 from finegrain.tracking.runs import BenchmarkRun, default_uri
 
-__all__ = ["BenchmarkRun", "Champion", "Registry", "default_uri"]
+__all__ = ["BenchmarkRun", "Champion", "Registry", "default_uri", "load_published"]

@@ -6,6 +6,7 @@ process or thread.
 
 import logging
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -28,6 +29,14 @@ PATIENCE = {
 def default_uri(directory: Path) -> str:
     """MLFLOW_TRACKING_URI, or a database beside the benchmark's directory."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{directory.parent / 'mlflow.db'}"
+
+
+def open_client(uri: str) -> MlflowClient:
+    """A client that gives up soon and is quiet about how it makes its tables."""
+    for variable, value in PATIENCE.items():
+        os.environ.setdefault(variable, value)
+    logging.getLogger("mlflow.store").setLevel(logging.WARNING)
+    return MlflowClient(uri)
 
 
 def trial_runs(client: MlflowClient, benchmark: str) -> list[Run]:
@@ -57,10 +66,7 @@ class BenchmarkRun:
     """
 
     def __init__(self, uri: str, name: str, artifacts: Path, run_id: str | None) -> None:
-        for variable, value in PATIENCE.items():
-            os.environ.setdefault(variable, value)
-        logging.getLogger("mlflow.store").setLevel(logging.WARNING)  # says how it makes its tables
-        self._client = MlflowClient(uri)
+        self._client = open_client(uri)
         self._experiment = self._open_experiment(artifacts)
         self.run_id = run_id if run_id and self._exists(run_id) else self._create(name, {})
         self._recorded = self._children()
@@ -146,8 +152,8 @@ class BenchmarkRun:
     ) -> None:
         self._client.log_batch(
             run_id,
-            [Metric(name, value, 0, 0) for name, value in metrics.items()],
-            [Param(name, str(value)) for name, value in params.items()],
+            [Metric(_allowed(name), value, 0, 0) for name, value in metrics.items()],
+            [Param(_allowed(name), str(value)) for name, value in params.items()],
             [RunTag(name, value) for name, value in tags.items()],
         )
         for path in artifacts:
@@ -155,3 +161,8 @@ class BenchmarkRun:
                 self._client.log_artifacts(run_id, str(path), path.name)
             else:
                 self._client.log_artifact(run_id, str(path))
+
+
+def _allowed(name: str) -> str:
+    """The name with _ for what MLflow forbids, such as the + of a variant."""
+    return re.sub(r"[^/\w.\- :]", "_", name)
