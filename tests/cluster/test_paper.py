@@ -104,6 +104,17 @@ def test_hours_are_seconds_of_fits_encoding_and_scoring():
     assert (planned.trials, planned.device) == (2, "a GPU")
 
 
+def test_timings_are_means_of_recorded_results(captioned, tmp_path):
+    store_results(captioned, "table-4", tmp_path)
+    costs = estimate.recorded_costs([tmp_path])
+    expected = estimate.Cost(1.0, 1.0, 1.0, "a GPU (--timings)")
+    assert costs["finegrained", "bundled"] == costs["finegrained:all", "bundled"] == expected
+    assert estimate.cost_of("finegrained:new", "bundled", costs) == expected
+    assert "(default)" in estimate.cost_of("finegrained", CLIP, costs).device
+    with pytest.raises(ConfigError, match="holds no results of a benchmark"):
+        estimate.recorded_costs([tmp_path / "nowhere"])
+
+
 def test_everything_that_is_missing_is_listed_at_once():
     with pytest.raises(ConfigError) as raised:
         make("table-4", Inputs())
@@ -221,7 +232,7 @@ def store_results(inputs, name, output):
             }  # fmt: skip
             result = TrialResult(
                 trial=trial, config_hash=trial.config_hash(), status="ok", scores=Scores(**given),
-                fit_seconds=1, score_ms=1, encode_ms=1,
+                fit_seconds=1, score_ms=1, encode_ms=1, environment={"device": "a GPU"},
             )  # fmt: skip
             path = trial_directory(output / group.folder, trial) / RESULT
             write_text(path, result.model_dump_json())

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import fmean
 from typing import NamedTuple
 
 from pydantic import ValidationError
@@ -70,16 +70,20 @@ LEARNED = ("finegrained", "promptad")  # the others' fits are short beside encod
 
 
 def recorded_costs(folders: Sequence[Path]) -> dict[tuple[str, str], Cost]:
-    """(method, backbone) -> medians over the results of the benchmarks in or below the folders."""
+    """(method, backbone) -> means over the results of the benchmarks in or below the folders.
+
+    A variant counts to its own name and to its method's.
+    """
     found: dict[tuple[str, str], list[TrialResult]] = defaultdict(list)
     for folder in folders:
         paths = sorted(folder.glob(f"**/{TRIALS}/*/{RESULT}"))
         if not paths:
             raise ConfigError(f"{folder} holds no results of a benchmark to take timings from")
         for result in filter(None, map(_read, paths)):
-            method = result.trial.method.partition(":")[0]
-            found[method, result.trial.backbone].append(result)
-    return {key: _median(results) for key, results in found.items()}
+            method = result.trial.method
+            for name in {method, method.partition(":")[0]}:
+                found[name, result.trial.backbone].append(result)
+    return {key: _mean(results) for key, results in found.items()}
 
 
 def _read(path: Path) -> TrialResult | None:
@@ -92,15 +96,15 @@ def _read(path: Path) -> TrialResult | None:
     return None if None in timings else result
 
 
-def _median(results: Sequence[TrialResult]) -> Cost:
-    def middle(name: str) -> float:
-        return median(float(getattr(result, name)) for result in results)
+def _mean(results: Sequence[TrialResult]) -> Cost:
+    def mean(name: str) -> float:
+        return fmean(float(getattr(result, name)) for result in results)
 
     devices = Counter(result.environment.get("device", "unknown") for result in results)
     return Cost(
-        middle("fit_seconds"),
-        middle("score_ms"),
-        middle("encode_ms"),
+        mean("fit_seconds"),
+        mean("score_ms"),
+        mean("encode_ms"),
         f"{devices.most_common(1)[0][0]} (--timings)",
     )
 
@@ -108,7 +112,7 @@ def _median(results: Sequence[TrialResult]) -> Cost:
 def cost_of(method: str, backbone: str, recorded: Mapping[tuple[str, str], Cost]) -> Cost:
     """Recorded, or the default; an unknown backbone costs what the ViT-B-16-plus-240 does."""
     name = method.partition(":")[0]
-    if found := recorded.get((name, backbone)):
+    if found := recorded.get((method, backbone)) or recorded.get((name, backbone)):
         return found
     work = GFLOP.get(backbone.removesuffix(QUICK), GFLOP[CLIP]) / GFLOP[CLIP]
     fit = FIT_SECONDS if name in LEARNED else 1.0

@@ -111,22 +111,20 @@ class PaperTable:
         count = len(self.inputs.seeds)
         seeds = f"± standard deviation over {count} seeds" if count > 1 else "one seed"
         notes = [f"Measured: mean over categories, {seeds}."]
-        if any(line.source == PUBLISHED for line in self.lines):
-            notes.append(f"{SOURCE}.")
-        else:
-            notes.append(
-                "Nothing is published for these data sets; the paper's own are "
-                f"{', '.join(self.exhibit.datasets)}."
-            )
+        shown = any(line.source == PUBLISHED for line in self.lines)
+        no_difference = ": no difference is taken." if shown else "."
+        own = " and ".join(self.exhibit.datasets)
+        nothing = f"Nothing is published for these data sets, only for {own}"
+        notes.append(f"{SOURCE if shown else nothing}.")
         if self.inputs.clip:
             notes.append(
-                f"All methods were measured on {self.inputs.clip}, not on the paper's backbones: "
-                "no difference is taken."
+                f"All methods were measured on {self.inputs.clip}, not on the paper's backbones"
+                f"{no_difference}"
             )
         for dataset in self.datasets:
             if not self.inputs.whole(dataset):
                 names = ", ".join(self.inputs.chosen(dataset))
-                notes.append(f"{dataset} was measured on {names} alone: no difference is taken.")
+                notes.append(f"{dataset} was measured on {names} alone{no_difference}")
         if any(cell and cell.partial for line in self.lines for cell in line.cells.values()):
             notes.append("* some trials are missing; table.md in their benchmark's folder has all.")
         if timed:
