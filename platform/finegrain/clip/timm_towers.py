@@ -134,15 +134,15 @@ def load_tower(
 
 
 def build_network(name: str, image_size: int) -> nn.Module:
-    """timm's network with random weights, for that input side."""
+    """timm's network for that input side, its weights yet to be filled in."""
     multiple = PATCH if name in DINOS else 16
     if image_size < multiple or image_size % multiple:
         raise ConfigError(
             f"{name} needs an image_size in multiples of {multiple}; got {image_size}"
         )
     architecture = (RESNETS | DINOS)[name].partition(".")[0]
-    sized: dict[str, Any] = {"img_size": image_size} if name in DINOS else {}
-    network: nn.Module = timm.create_model(architecture, pretrained=False, **sized)
+    own: dict[str, Any] = {"img_size": image_size, "weight_init": "skip"} if name in DINOS else {}
+    network: nn.Module = timm.create_model(architecture, pretrained=False, **own)
     return network
 
 
