@@ -8,7 +8,8 @@ from finegrain.captions import find_caption
 from finegrain.cluster.ablations import ABLATIONS, CURVES, ablation_grid, curve_values
 from finegrain.cluster.bench import RESULT, create, trial_directory
 from finegrain.cluster.curves import curves
-from finegrain.cluster.plan import TrialResult, parse_options, plan, resolve
+from finegrain.cluster.methods import parse_options
+from finegrain.cluster.plan import TrialResult, plan, resolve
 from finegrain.detectors.finegrained import FineGrainedConfig
 from finegrain.errors import ConfigError
 from finegrain.evaluation.metrics import Scores

@@ -3,7 +3,8 @@
 import pytest
 
 from finegrain.captions import find_caption
-from finegrain.cluster.plan import Trial, TrialResult, parse_options, plan, read_result, resolve
+from finegrain.cluster.methods import parse_options
+from finegrain.cluster.plan import Trial, TrialResult, plan, read_result, resolve
 from finegrain.errors import ConfigError, DatasetError
 from finegrain.files import write_text
 
@@ -45,7 +46,7 @@ def test_what_decides_a_result_is_in_its_hash(plates):
         (
             {"methods": ["patchcor"]},
             ConfigError,
-            "no method 'patchcor'; known: anomalib, chance, finegrained, padim",
+            "no method 'patchcor'; known: anomalib, anomalydino, chance, finegrained",
         ),
         ({"backbone": "vgg"}, ConfigError, "no backbone 'vgg'; known: .*efficientnet_lite1"),
         ({"backbone": "ViT-B-32"}, ConfigError, "ViT-B-32 needs weights: a file"),

@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Sequence
-from dataclasses import fields
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -14,6 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from finegrain.captions import Caption, CaptionStore
 from finegrain.clip import check_backbone
+from finegrain.cluster.methods import (
+    captions_for,
+    check_shots,
+    checked_options,
+    reads_text,
+    trial_options,
+)
 from finegrain.cluster.selection import (
     Selection,
     ShotList,
@@ -24,7 +29,7 @@ from finegrain.cluster.selection import (
 )
 from finegrain.data import DATASETS, load_category, prepare_dataset
 from finegrain.data.shots import Shot, file_sha256
-from finegrain.detectors import DETECTORS, detector_class, method_options
+from finegrain.detectors import DETECTORS, detector_class
 from finegrain.errors import ConfigError, DatasetError
 from finegrain.evaluation.metrics import Scores
 
@@ -128,23 +133,9 @@ def resolve(
     if weights and Path(weights).is_file():
         weights = str(Path(weights).resolve())
     methods = list(dict.fromkeys(methods or sorted(DETECTORS)))
-    kinds = [detector_class(method) for method in methods]
-    worded = any(kind.needs_caption or kind.names_object for kind in kinds)
-    check_backbone(backbone, weights, reads_text=worded)
-    by_method = parse_options(options)
-    for method in methods:
-        given = method_options(method, by_method.get(method, {}))
-        detector_class(method).Config.from_options(given)
-        by_method |= {method: given} if given else {}
-    if odd := [m for m in methods if not re.fullmatch(r"\w+(:[\w+-]+)?", m)]:
-        raise ConfigError(
-            f"a method is NAME or NAME:VARIANT, of letters, digits, _, + and -; got {odd}"
-        )
-    if unused := sorted(set(by_method) - set(methods)):
-        raise ConfigError(
-            f"options are given for {', '.join(unused)}, which is not among --methods"
-        )
-    _check_shots(methods, shots)
+    check_backbone(backbone, weights, reads_text=any(map(reads_text, methods)))
+    by_method = checked_options(methods, options)
+    check_shots(methods, shots)
     if dataset not in DATASETS:
         raise ConfigError(f"no dataset {dataset!r}; known: {', '.join(DATASETS)}")
     if data_root is None and dataset != "factory":
@@ -176,57 +167,8 @@ def resolve(
         shot_list=listed,
         shot_selection=shot_selection,
         views=tuple(views),
-        captions=_captions(CaptionStore(captions), dataset, chosen, methods),
+        captions=captions_for(methods, CaptionStore(captions), dataset, chosen),
     )
-
-
-def _check_shots(methods: Sequence[str], shots: Sequence[int]) -> None:
-    if bad := [count for count in shots if count < 0]:
-        raise ConfigError(f"shots must be 0 or more; got {bad}")
-    bound = [method for method in methods if not detector_class(method).zero_shot]
-    if 0 in shots and bound:
-        able = ", ".join(name for name, kind in DETECTORS.items() if kind.zero_shot)
-        raise ConfigError(
-            f"{', '.join(bound)} can't be fitted on 0 shots; of all methods {able} can"
-        )
-
-
-def _captions(
-    store: CaptionStore, dataset: str, categories: Sequence[str], methods: Sequence[str]
-) -> dict[str, Caption]:
-    """The captions that the methods use; ConfigError where one that is needed is missing."""
-    kinds = [detector_class(method) for method in methods]
-    if any(kind.needs_caption for kind in kinds):
-        return {name: store.get(dataset, name) for name in categories}
-    if not any(kind.names_object for kind in kinds):
-        return {}
-    found = {name: store.find(dataset, name) for name in categories}
-    return {name: caption for name, caption in found.items() if caption}
-
-
-def parse_options(given: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """["METHOD.OPTION=VALUE", ...] -> {METHOD: {OPTION: value}}; a value is JSON or plain text.
-
-    An option within an option is METHOD.OUTER.INNER. METHOD may be NAME:VARIANT, the same detector
-    with options of its own.
-    """
-    parsed: dict[str, dict[str, Any]] = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        method, dot, option = name.partition(".")
-        if not (equals and dot and method and option):
-            raise ConfigError(
-                f"expected METHOD.OPTION=VALUE, for example spade.nearest_patches=3; got {text!r}"
-            )
-        *outer, inner = option.split(".")
-        place = parsed.setdefault(method, {})
-        for key in outer:
-            place = place.setdefault(key, {})
-        try:
-            place[inner] = json.loads(value)
-        except json.JSONDecodeError:
-            place[inner] = value
-    return parsed
 
 
 def plan(benchmark: Benchmark) -> list[Trial]:
@@ -241,7 +183,12 @@ def plan(benchmark: Benchmark) -> list[Trial]:
             data_fingerprint=fingerprints[category],
             category=category,
             method=method,
-            options=_options(benchmark, category, method),
+            options=trial_options(
+                method,
+                benchmark.options.get(method, {}),
+                category,
+                benchmark.captions.get(category),
+            ),
             shots=shots,
             seed=seed,
             **_encoder(benchmark, method, weights_sha256),
@@ -255,26 +202,6 @@ def plan(benchmark: Benchmark) -> list[Trial]:
             benchmark.categories, benchmark.methods, benchmark.shots, benchmark.seeds
         )
     ]
-
-
-def _options(benchmark: Benchmark, category: str, method: str) -> dict[str, Any]:
-    """The method's options, and what it needs of its category: caption, or name and defects."""
-    options, kind = benchmark.options.get(method, {}), detector_class(method)
-    caption = benchmark.captions.get(category)
-    if kind.names_object:
-        known = {field.name for field in fields(kind.Config)}
-        words = _words(category, caption).items()
-        options = {**{name: value for name, value in words if name in known}, **options}
-    if not kind.needs_caption:
-        return options
-    return {**options, "caption": benchmark.captions[category].model_dump(mode="json")}
-
-
-def _words(category: str, caption: Caption | None) -> dict[str, Any]:
-    """What a category is called and what can be wrong with it, as far as it is known."""
-    if caption is None:
-        return {"object_name": category.replace("_", " ")}
-    return {"object_name": caption.foreground, "defects": list(caption.defects)}
 
 
 def _encoder(benchmark: Benchmark, method: str, weights_sha256: str | None) -> dict[str, Any]:
