@@ -154,7 +154,7 @@ def test_a_bad_category_is_named_and_the_rest_goes_on(head, plates, tmp_path):
     [
         (
             ["--methods", "patchcor"],
-            "error: no method 'patchcor'; known: chance, finegrained, padim",
+            "error: no method 'patchcor'; known: anomalib, anomalydino, chance",
         ),
         (["--resume", "absent", "--shots", "1"], "leave out shots"),
     ],

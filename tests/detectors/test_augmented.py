@@ -46,7 +46,7 @@ class Counting:
         small = [np.resize(image, (64, 64, 3)) for image in images]
         return torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).float() / 255
 
-    def encode_images(self, pixels):
+    def encode_images(self, pixels, windows=None):
         pooled = torch.nn.functional.adaptive_avg_pool2d(pixels, GRID).flatten(2).transpose(1, 2)
         unit = torch.nn.functional.normalize(pooled + 0.1, dim=-1)
         return PatchTokens(unit[:, 0], unit, (pooled,), GRID)

@@ -148,6 +148,15 @@ def test_a_deadline_is_one_for_all_tries():
     assert caught.value.refusal.status == 504
 
 
+def test_an_answer_that_never_comes_is_asked_for_again():
+    async def hangs_once(call):
+        await asyncio.sleep(60 if call == 1 else 0)
+
+    graph = FakeGraph(hangs_once)
+    assert score(service(graph, attempt_timeout_s=0.05)).scored.version == "3"
+    assert graph.calls == 2
+
+
 def test_champions_are_looked_up_once_a_while():
     graph = FakeGraph()
     scoring = service(graph, poll_seconds=60)

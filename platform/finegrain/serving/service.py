@@ -4,6 +4,7 @@ No FastAPI and no Ray in here: the graph is given as three functions.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from finegrain.serving.settings import Settings
 from finegrain.tracking import Champion
 
 T = TypeVar("T")
+log = logging.getLogger("ray.serve")
 ATTEMPTS = 4  # of a request whose replica died
 PAUSE_SECONDS = 0.1  # before the first retry; it doubles
 
@@ -107,7 +109,7 @@ class ScoringService:
     async def champions(self) -> dict[str, Champion]:
         """What is served; asked of the catalog at most once in `poll_seconds`."""
         if time.monotonic() - self._looked_up > self.settings.poll_seconds:
-            self._champions = await self._retried(self._graph.champions)
+            self._champions = await self._in_time(self._graph.champions)
             self._looked_up = time.monotonic()
         return self._champions
 
@@ -123,7 +125,7 @@ class ScoringService:
     async def caption(self, dataset: str, category: str) -> Caption:
         """ServiceError 404 where the category is not served or has no caption."""
         await self.champion(dataset, category)
-        found = await self._retried(lambda: self._graph.caption(dataset, category))
+        found = await self._in_time(lambda: self._graph.caption(dataset, category))
         if found is None:
             message = f"{dataset}/{category} is served by a detector without a caption"
             raise ServiceError(Refusal(404, "no_caption", message))
@@ -146,7 +148,7 @@ class ScoringService:
         self._check(images)
         self._admit(len(images))
         try:
-            scored = await self._in_time(champion.key, images, pictures)
+            scored = await self._in_time(lambda: self._graph.score(champion.key, images, pictures))
         finally:
             self._leave(len(images))
         if isinstance(scored, Refusal):
@@ -203,35 +205,42 @@ class ScoringService:
         message = f"{why}. Try again in {wait} s"
         return ServiceError(Refusal(429, "overloaded", message), retry_after=wait)
 
-    async def _in_time(
-        self, key: str, images: Sequence[bytes], pictures: Sequence[str]
-    ) -> ScoredImages | Refusal:
+    async def _in_time(self, call: Callable[[], Awaitable[T]]) -> T:
+        """The call's result; ServiceError 504 where there is none within the request's time."""
         limit = self.settings.request_timeout_s
         try:
             async with asyncio.timeout(limit):
-                return await self._retried(lambda: self._graph.score(key, images, pictures))
+                return await self._retried(call)
         except TimeoutError as error:
             message = f"no answer within {limit:g} s"
             raise ServiceError(Refusal(504, "timeout", message), retry_after=5) from error
 
     async def _retried(self, call: Callable[[], Awaitable[T]]) -> T:
-        """The call's result; again where a replica died under it. Scoring twice does no harm."""
-        pause = PAUSE_SECONDS
-        for attempt in range(1, ATTEMPTS + 1):
+        """The call's result; again where a replica died under it. Scoring twice does no harm.
+
+        What a dying replica owed may also never come, so a call is given up after
+        `attempt_timeout_s` and made anew, as long as the request's time lasts.
+        """
+        pause, lost = PAUSE_SECONDS, 0
+        while True:
             try:
-                return await call()
+                async with asyncio.timeout(self.settings.attempt_timeout_s):
+                    return await call()
+            except TimeoutError:
+                log.warning("no answer within %g s; asked again", self.settings.attempt_timeout_s)
+                await self._sleep(pause)
             except Exception as error:
                 if self._graph.overloaded(error):
                     raise self._busy("the queues are full") from error
                 if not self._graph.lost_replica(error):
                     raise
-                if attempt == ATTEMPTS:
+                lost += 1
+                if lost == ATTEMPTS:
                     message = f"replicas were lost {ATTEMPTS} times under this request"
                     refusal = Refusal(503, "replica_lost", message)
                     raise ServiceError(refusal, retry_after=5) from error
                 await self._sleep(pause)
                 pause *= 2
-        raise AssertionError("unreachable")
 
     def _measure(self, scored: ScoredImages, total_ms: float) -> None:
         per_image = total_ms / 1000 / max(self._in_flight + len(scored.images), 1)
