@@ -46,7 +46,8 @@ class Choices:
     resize: Image.Resampling = Image.Resampling.BICUBIC
     mean: tuple[float, ...] = (MEAN,) * 3
     std: tuple[float, ...] = (STD,) * 3
-    pool_levels: bool = False  # each level before joining, with padding counted; else once joined
+    count_padding: bool = False  # as zeros in the neighbourhood of patches at the border
+    pool_levels: bool = False  # each level over its own neighbourhood; else once they are joined
     finest_grid: bool = False  # join on the grid of stride 8; else of stride 16
     nearest_map: bool = False  # patches as blocks, blurred at SIZE; else bilinear, at MAP_SIZE
 
@@ -57,7 +58,8 @@ STEPS = (
         "ImageNet mean and std, not (x-127)/128",
         {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
     ),
-    ("levels averaged one by one, padding counted", {"pool_levels": True}),
+    ("padding counted in neighbourhoods", {"count_padding": True}),
+    ("neighbourhoods of each level, not of the joined", {"pool_levels": True}),
     ("joined on the finest grid, stride 8 not 16", {"finest_grid": True}),
     ("map of blocks, sigma 4 at 240 px not 400", {"nearest_map": True}),
 )
@@ -79,12 +81,13 @@ class Switched:
         mean, std = (torch.tensor(v).view(3, 1, 1) for v in (self.choices.mean, self.choices.std))
         levels = self.tower((pixels - mean) / std)
         if self.choices.pool_levels:
-            levels = [F.avg_pool2d(level, 3, 1, 1) for level in levels]
+            levels = [self._averaged(level) for level in levels]
         grid = levels[0 if self.choices.finest_grid else 1].shape[-2:]
         joined = torch.cat([on_grid(level, grid) for level in levels], 1)
-        if self.choices.pool_levels:
-            return joined
-        return F.avg_pool2d(joined, 3, 1, 1, count_include_pad=False)
+        return joined if self.choices.pool_levels else self._averaged(joined)
+
+    def _averaged(self, level: torch.Tensor) -> torch.Tensor:
+        return F.avg_pool2d(level, 3, 1, 1, count_include_pad=self.choices.count_padding)
 
     def score(self, shots: torch.Tensor, test: torch.Tensor) -> Prediction:
         bank = shots.permute(0, 2, 3, 1).flatten(0, 2)

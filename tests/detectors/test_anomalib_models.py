@@ -44,6 +44,7 @@ def test_pixels_are_tokens_and_tokens_pixels(images):
     shots, _ = images
     tokens = encode(load_backbone("pixels-64"), shots)
     assert tokens.patches.shape == (2, 64 * 64, 3)
+    assert to_images(tokens).is_contiguous()
     back = (to_images(tokens) * 255).round().byte().permute(0, 2, 3, 1).numpy()
     np.testing.assert_array_equal(back, np.stack(shots))  # 64 px already: nothing is resized
     assert Pixels("cpu", 32).weights_hash != Pixels("cpu", 64).weights_hash

@@ -53,4 +53,5 @@ class Pixels:
 
 def to_images(tokens: PatchTokens) -> Tensor:
     """The (B,3,S,S) that `Pixels` made tokens of."""
-    return tokens.patches.transpose(1, 2).reshape(len(tokens), 3, *tokens.grid)
+    images = tokens.patches.transpose(1, 2).reshape(len(tokens), 3, *tokens.grid)
+    return images.contiguous()  # some networks take views of what they make of it
