@@ -53,7 +53,7 @@ class Settings(BaseModel):
     max_body_bytes: Count = 64 * 2**20
     max_pixels: Count = 25_000_000
     request_timeout_s: Seconds = 30.0
-    attempt_timeout_s: Seconds = 10.0  # then it is asked again; above a full queue's
+    attempt_timeout_s: Seconds = 15.0  # then it is asked again; above a full queue's
 
     @model_validator(mode="after")
     def _check(self) -> Self:
