@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from finegrain.clip.backbone import RgbImage, normalise
-from finegrain.clip.tokens import PatchTokens
+from finegrain.clip.tokens import PatchTokens, unit_joined
 from finegrain.clip.windows import Windows, pooled
 
 LEVELS = (2, 3, 4)  # timm's feature stages of stride 8, 16, 32
@@ -60,7 +60,7 @@ def level_tokens(
     window's token is that of its patches.
     """
     memories = tuple(_to_grid(level, grid) for level in levels)
-    patches = F.normalize(torch.cat([F.normalize(m, dim=-1) for m in memories], -1), dim=-1)
+    patches = unit_joined(memories)
     found = pooled(patches, grid, windows.scales) if windows else ()
     return PatchTokens(F.normalize(patches.mean(1), dim=-1), patches, memories, grid, found)
 

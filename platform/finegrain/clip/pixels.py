@@ -29,8 +29,13 @@ class Pixels:
     def __init__(self, device: torch.device | str = "cpu", image_size: int = 256) -> None:
         self.device = torch.device(device)
         self.image_size = image_size
-        self.name = f"pixels-{image_size}"
+        self.name = self.name_of(image_size)
         self.weights_hash = hashlib.sha256(self.name.encode()).hexdigest()
+
+    @staticmethod
+    def name_of(side: int) -> str:
+        """What it is called for images of that side."""
+        return f"pixels-{side}"
 
     @staticmethod
     def side_of(name: str) -> int | None:

@@ -4,9 +4,11 @@ B images, N = grid[0]·grid[1] patches, D width of the (joint) token space, W_l 
 n_s windows of scale s.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -75,6 +77,11 @@ class PatchTokens:
             _joined([batch.windows for batch in batches]),
             torch.cat(ordinary) if ordinary else None,
         )
+
+
+def unit_joined(levels: Sequence[Tensor]) -> Tensor:  # (B,N,W_l) each -> (B,N,ΣW_l)
+    """Levels side by side, each of unit norm first, and of unit norm together."""
+    return F.normalize(torch.cat([F.normalize(level, dim=-1) for level in levels], -1), dim=-1)
 
 
 def _joined(batches: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:

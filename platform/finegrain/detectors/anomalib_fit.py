@@ -19,10 +19,10 @@ import numpy as np
 import timm
 import torch
 from PIL import Image
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from finegrain.clip.efficientnet import EfficientNetLite1, pretrained_tower
+from finegrain.clip.weights_file import read_weights
 from finegrain.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
@@ -164,10 +164,7 @@ def _weights(source: str | None) -> Mapping[str, Tensor] | None:
         raise ConfigError(
             f"weights {source} is no file, and not {EfficientNetLite1.name} or {RANDOM}"
         )
-    if path.suffix == ".safetensors":
-        return load_file(path)
-    stored: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    return stored
+    return read_weights(path)
 
 
 @contextmanager

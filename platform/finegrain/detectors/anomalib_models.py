@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from finegrain.clip import PatchTokens
-from finegrain.clip.pixels import to_images
+from finegrain.clip.pixels import Pixels, to_images
 from finegrain.detectors import anomalib_fit
 from finegrain.detectors.detector import Detector, DetectorConfig, Prediction
 from finegrain.detectors.maps import MAP_SIZE
@@ -74,7 +74,7 @@ class AnomalibModel(Detector):
     @classmethod
     def own_backbone(cls, options: Mapping[str, Any]) -> str | None:
         """The image itself."""
-        return f"pixels-{cls.Config.from_options(options).image_size}"
+        return Pixels.name_of(cls.Config.from_options(options).image_size)
 
     def fit_tokens(self, shots: PatchTokens) -> None:
         """Fit a new model on the shots alone."""

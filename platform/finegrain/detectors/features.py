@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from finegrain.clip import PatchTokens
+from finegrain.clip.tokens import unit_joined
 from finegrain.detectors.detector import DetectorConfig
 from finegrain.errors import ConfigError
 
@@ -48,8 +48,7 @@ def unit_side_by_side(tokens: PatchTokens, config: FeatureConfig) -> Tensor:  # 
     """Of unit norm: the chosen levels, each of unit norm before they are joined, or patches."""
     if config.features == "joint":
         return tokens.patches
-    levels = chosen_levels(tokens, config.levels)
-    return F.normalize(torch.cat([F.normalize(level, dim=-1) for level in levels], -1), dim=-1)
+    return unit_joined(chosen_levels(tokens, config.levels))
 
 
 def chosen_levels(tokens: PatchTokens, places: Sequence[int] | None) -> list[Tensor]:

@@ -214,7 +214,7 @@ def verdict(
     suspect = None
     if rejected and not regions:
         near_peak = NEAR_PEAK * float(anomaly_map.max())
-        suspect = find_regions(anomaly_map, near_peak, size, matched, units)[0]
+        suspect = next(iter(find_regions(anomaly_map, near_peak, size, matched, units)), None)
     return Scored(
         score=score,
         threshold=thresholds.image if thresholds else None,

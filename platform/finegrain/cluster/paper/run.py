@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
-from finegrain.cluster.bench import BENCHMARK, Share, create, stored_results, trial_directory
+from finegrain.cluster.bench import BENCHMARK, Share, create, load, stored_results, trial_directory
 from finegrain.cluster.full import Tell, run_benchmark, runs_folder
 from finegrain.cluster.paper.estimate import dry_run
 from finegrain.cluster.paper.exhibits import Exhibit, Group, find_exhibit
 from finegrain.cluster.paper.figures import FIGURES
 from finegrain.cluster.paper.inputs import Inputs, missing
 from finegrain.cluster.paper.layout import Key, Measured, PaperTable
-from finegrain.cluster.plan import Benchmark, Trial, TrialResult, plan, read_result, resolve
+from finegrain.cluster.plan import Trial, TrialResult, plan, read_result, resolve
 from finegrain.cluster.record import MLFLOW
 from finegrain.cluster.report import rows_of
 from finegrain.cluster.trial import RESULT, store
@@ -67,7 +67,7 @@ def run_group(
     directory = folder / group.folder
     benchmark = resolve(beside=folder, **inputs.grid(group))
     stored = directory / BENCHMARK
-    if not stored.exists() or Benchmark.model_validate_json(stored.read_bytes()) != benchmark:
+    if not stored.exists() or load(directory) != benchmark:
         stored.unlink(missing_ok=True)
         (directory / MLFLOW).unlink(missing_ok=True)
         create(benchmark, directory)
@@ -111,8 +111,7 @@ def measured(groups: Sequence[Group], folder: Path) -> dict[Key, Measured]:
     found = {}
     for group in groups:
         directory = folder / group.folder
-        benchmark = Benchmark.model_validate_json((directory / BENCHMARK).read_bytes())
-        trials = plan(benchmark)
+        trials = plan(load(directory))
         results = stored_results(directory, trials)
         rows = rows_of(trials, results)
         for method in group.methods:
