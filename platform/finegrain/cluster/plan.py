@@ -27,7 +27,7 @@ from finegrain.cluster.selection import (
     published_shot_list,
     read_shot_list,
 )
-from finegrain.data import DATASETS, load_category, prepare_dataset
+from finegrain.data import DATASETS, Category, load_category, prepare_dataset
 from finegrain.data.shots import Shot, file_sha256
 from finegrain.detectors import DETECTORS, detector_class
 from finegrain.errors import ConfigError, DatasetError
@@ -79,6 +79,11 @@ class Trial(_Record):
         """What it is called in folders and messages."""
         method = self.method.replace(":", "-")
         return f"{self.category}_{method}_{self.shots}shot_seed{self.seed}"
+
+    def load_category(self) -> Category:
+        """The files that it is fitted and measured on; errors as for `data.load_category`."""
+        published = self.shot_selection == "published"
+        return load_category(self.dataset, self.data_root, self.category, self.views, published)
 
     def config_hash(self) -> str:
         """SHA-256 of all that decides the result; not of where data and weights lie."""

@@ -25,7 +25,7 @@ from finegrain.calibration import calibrate, encoded_copies
 from finegrain.checkpoint import save_detector
 from finegrain.clip import Backbone, PatchTokens, RgbImage, Windows, encode, load_backbone
 from finegrain.cluster.plan import Trial, TrialResult
-from finegrain.data import Category, load_category
+from finegrain.data import Category
 from finegrain.data.images import read_rgb
 from finegrain.data.published import published_notes
 from finegrain.data.shots import Shot, check_no_leak, file_sha256, select_shots, shots_at
@@ -120,10 +120,7 @@ class Worker:
     def _encode(self, trial: Trial, backbone: Backbone, windows: Windows | None) -> EncodedCategory:
         key = (trial.data_fingerprint, backbone.weights_hash, windows)
         if key not in self._encoded:
-            published = trial.shot_selection == "published"
-            category = load_category(
-                trial.dataset, trial.data_root, trial.category, trial.views, published
-            )
+            category = trial.load_category()
             start = time.perf_counter()
             test = load_test_set(category, backbone, windows=windows)
             encode_ms = 1000 * (time.perf_counter() - start) / len(test.tokens)

@@ -11,7 +11,6 @@ from finegrain.cluster.curves import curves
 from finegrain.cluster.paper.exhibits import Group
 from finegrain.cluster.plan import TrialResult, plan
 from finegrain.cluster.trial import HEATMAPS
-from finegrain.data import load_category
 from finegrain.data.images import read_rgb
 from finegrain.detectors.finegrained import FineGrained
 from finegrain.evaluation.components import component_picture
@@ -61,7 +60,7 @@ def regions_by_component(groups: Mapping[Group, Path]) -> Pictures:
             trial = result.trial
             detector = load_detector(result.checkpoint, clip)
             if isinstance(detector, FineGrained):
-                category = load_category(trial.dataset, trial.data_root, trial.category)
+                category = trial.load_category()
                 shots = [read_rgb(shot.path) for shot in result.support]
                 title = f"{trial.dataset}_{trial.category}"
                 pictures[title] = png(component_picture(detector, shots, category, title))
