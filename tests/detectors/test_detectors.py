@@ -76,6 +76,22 @@ def test_defects_stand_out_in_score_and_map(name, images, backbone):
         assert columns.min() - 8 <= column * 64 / 400 <= columns.max() + 8
 
 
+@pytest.mark.parametrize("name", ["finegrained", "promptad", "patchcore"])
+def test_pauses_change_nothing_and_can_be_scored(name, images, backbone):
+    shots, good, _ = images
+    options = OPTIONS.get(name, {}) | ({"training": {"epochs": 3}} if name in NEED_TEXT else {})
+    whole = make_detector(name, backbone, options).fit(shots)
+    paused = make_detector(name, backbone, options)
+    tokens = encode(backbone, good)
+    seen = [(epoch, paused.score(tokens)) for epoch in paused.epochs(shots, pauses=(1, 2, 3))]
+    learns = name in NEED_TEXT
+    assert [epoch for epoch, _ in seen] == ([1, 2, 3] if learns else [1])
+    last = seen[-1][1]
+    np.testing.assert_array_equal(last.anomaly_maps, whole.score(tokens).anomaly_maps)
+    if learns:
+        assert (seen[0][1].image_scores != last.image_scores).any()
+
+
 @pytest.mark.parametrize("name", sorted(DETECTORS))
 @pytest.mark.parametrize("shots", [1, 3])
 def test_a_batch_scores_like_one_by_one(name, shots):

@@ -15,7 +15,7 @@ from finegrain.detectors.promptad_prompts import (
     BranchPrompts,
     PromptADConfig,
     branch_losses,
-    fit_branches,
+    learn_branches,
 )
 from finegrain.errors import ConfigError
 from finegrain.method.config import TrainingConfig
@@ -25,6 +25,14 @@ GRID = (2, 3)
 WORDS = {"object_name": "metal plate", "defects": ["scratch", "missing part"]}
 SMALL = PromptADConfig.from_options(WORDS)
 X, Y, Z = torch.eye(3)
+
+
+def fit_branches(backbone, shots, config):
+    bank = BranchPrompts(backbone, config, seed=0)
+    assert list(learn_branches(bank, shots, config, 20.0)) == [
+        epoch + 1 for epoch in range(config.training.epochs)
+    ]
+    return bank
 
 
 def tokens(count, seed):
@@ -104,7 +112,7 @@ def test_the_first_step_is_down_the_gradient_of_the_sum(backbone):
     rates = TrainingConfig(epochs=1, learning_rate=0.1, weight_decay=0.2)
     before = BranchPrompts(backbone, config, seed=0)
     total(before, shots, 3.0).backward()
-    after = fit_branches(backbone, shots, replace(config, training=rates), 0, 20.0)
+    after = fit_branches(backbone, shots, replace(config, training=rates))
     for old, new in ((before.prefix, after.prefix), (before.suffix, after.suffix)):
         torch.testing.assert_close(new, old - 0.1 * (old.grad + 0.2 * old), atol=1e-6, rtol=0)
 
@@ -114,7 +122,7 @@ def test_learning_lowers_the_loss(backbone):
     totals = []
     for epochs in (0, 1, 8):
         config = replace(SMALL, training=TrainingConfig(epochs=epochs))
-        bank = fit_branches(backbone, shots, config, 0, 20.0)
+        bank = fit_branches(backbone, shots, config)
         totals.append(float(total(bank, shots, 0.001).detach()))
     assert totals[0] > totals[1] > totals[2]
 
@@ -124,7 +132,7 @@ def test_branches_learn_as_if_apart(backbone):
     first, second = tokens(2, seed=1), tokens(2, seed=2)
     mixed = PatchTokens(first.image, second.patches, first.memories, GRID)
     config = replace(SMALL, training=TrainingConfig(epochs=3))
-    one, other = (fit_branches(backbone, shots, config, 0, 20.0) for shots in (first, mixed))
+    one, other = (fit_branches(backbone, shots, config) for shots in (first, mixed))
     torch.testing.assert_close(one.prefix[0], other.prefix[0], atol=1e-7, rtol=0)
     torch.testing.assert_close(one.suffix[:4], other.suffix[:4], atol=1e-7, rtol=0)
     assert (one.prefix[1] - other.prefix[1]).abs().max() > 1e-5

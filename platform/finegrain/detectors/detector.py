@@ -5,7 +5,7 @@ B images, N patches, S = MAP_SIZE.
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
@@ -94,6 +94,19 @@ class Detector(ABC):
             raise ConfigError(f"{self.name} needs at least one shot")
         self.fit_tokens(encode(self.backbone, shots, windows=self.windows))
         return self
+
+    def epochs(self, shots: Sequence[RgbImage], pauses: Container[int] = ()) -> Iterator[int]:
+        """Fit as `fit` does, but pause after some epochs; at each pause the detector can score.
+
+        Args:
+            shots: K.
+            pauses: numbers of epochs; a detector that does not learn by epochs knows only one.
+
+        Yields:
+            How many epochs are done; the last pause is the end of the fit.
+        """
+        self.fit(shots)
+        yield 1
 
     @property
     def windows(self) -> Windows | None:

@@ -4,7 +4,7 @@ The idea and its equations are in finegrain/method; this puts them behind the de
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -18,11 +18,10 @@ from finegrain.detectors.maps import to_pixels
 from finegrain.detectors.text import check_reads_text, logit_scale
 from finegrain.errors import ConfigError
 from finegrain.method.config import MethodConfig
-from finegrain.method.fit import fit_prompts
+from finegrain.method.fit import PromptFit
 from finegrain.method.memory import VisualMemory
 from finegrain.method.regions import Regions, sliced
 from finegrain.method.scoring import UnitFeatures, class_scores, fused, prompt_map
-from finegrain.method.training import OnEpoch, silent
 from finegrain.method.units import Unit, caption_units
 
 
@@ -57,23 +56,28 @@ class FineGrained(Detector):
             scoring, temperature=self.temperature, class_temperature=self.class_temperature
         )
         self.config = replace(self.config, scoring=explicit)  # what a checkpoint says
-        self.on_epoch: OnEpoch = silent
         self._units = caption_units(self.caption, multi_level=self.config.prompts.multi_level)
         self._local = torch.tensor(_local(self._units), device=backbone.device)
 
     def fit(self, shots: Sequence[RgbImage]) -> Self:
         """Learn from the K shots; their slices show where the components are."""
+        for _ in self.epochs(shots):
+            pass
+        return self
+
+    def epochs(self, shots: Sequence[RgbImage], pauses: Container[int] = ()) -> Iterator[int]:
+        """As `Detector.epochs` says."""
         if not shots:
             raise ConfigError(f"{self.name} needs at least one shot")
         fine = None
         if self.config.regions.fine_resolution and self.config.prompts.multi_level:
             fine = sliced(self.backbone, shots, self.backbone.image_size)
-        self._learn(encode(self.backbone, shots), fine)
-        return self
+        yield from self._learn(encode(self.backbone, shots), fine, pauses)
 
     def fit_tokens(self, shots: PatchTokens) -> None:
         """Learn from the tokens alone, regions at their resolution."""
-        self._learn(shots, None)
+        for _ in self._learn(shots, None):
+            pass
 
     def remembering(self, shots: PatchTokens) -> Self:
         """A copy with the same prompts and the memory of other shots, which match nothing."""
@@ -83,8 +87,10 @@ class FineGrained(Detector):
         other.owners = other.owners.to(self.backbone.device)
         return other
 
-    def _learn(self, shots: PatchTokens, fine: PatchTokens | None) -> None:
-        fitted = fit_prompts(
+    def _learn(
+        self, shots: PatchTokens, fine: PatchTokens | None, pauses: Container[int] = ()
+    ) -> Iterator[int]:
+        learning = PromptFit(
             self.backbone,
             self.caption,
             shots,
@@ -92,16 +98,25 @@ class FineGrained(Detector):
             self.config,
             seed=self.seed,
             temperature=self.temperature,
-            on_epoch=self.on_epoch,
         )
         self.memory = VisualMemory.of(shots)
-        self.features = fitted.features
-        own = fitted.regions.weights[self._local]  # (V,K,N)
+        self.regions: Regions | None = learning.regions
+        own = learning.regions.weights[self._local]  # (V,K,N)
         self.owners = self._local[own.argmax(0)].to(torch.int16)
-        self.regions: Regions | None = fitted.regions
+        last = self.config.training.epochs
+        for epoch in learning.epochs():
+            if epoch in pauses and epoch < last:
+                self._take(learning)
+                yield epoch
+        self._take(learning)
+        yield last
+
+    def _take(self, learning: PromptFit) -> None:
+        """What was learned so far."""
+        self.features = learning.features()
         self.learned = {
-            f"{part}.{name}": value.detach()
-            for part, module in (("prompts", fitted.bank), ("former", fitted.former))
+            f"{part}.{name}": value.detach().clone()
+            for part, module in (("prompts", learning.bank), ("former", learning.former))
             for name, value in module.named_parameters()
         }
 

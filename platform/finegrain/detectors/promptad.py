@@ -5,18 +5,19 @@ CVPR 2024. The prompts and their losses are in promptad_prompts.py.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Self
 
 import torch
 from torch import Tensor
 
-from finegrain.clip import Backbone, FrozenClip, PatchTokens
+from finegrain.clip import Backbone, FrozenClip, PatchTokens, RgbImage, encode
 from finegrain.detectors.detector import Detector, Prediction
 from finegrain.detectors.maps import to_pixels
-from finegrain.detectors.promptad_prompts import PromptADConfig, fit_branches
+from finegrain.detectors.promptad_prompts import BranchPrompts, PromptADConfig, learn_branches
 from finegrain.detectors.text import check_reads_text, logit_scale
+from finegrain.errors import ConfigError
 from finegrain.method.config import MemoryConfig
 from finegrain.method.memory import VisualMemory
 from finegrain.method.scoring import abnormal_share, harmonic_mean
@@ -50,14 +51,34 @@ class PromptAD(Detector):
         self.temperature = self.config.temperature or logit_scale(backbone, "temperature")
         self.config = replace(self.config, temperature=self.temperature)  # what a checkpoint says
 
+    def epochs(self, shots: Sequence[RgbImage], pauses: Container[int] = ()) -> Iterator[int]:
+        """As `Detector.epochs` says."""
+        if not shots:
+            raise ConfigError(f"{self.name} needs at least one shot")
+        yield from self._learn(encode(self.backbone, shots), pauses)
+
     def fit_tokens(self, shots: PatchTokens) -> None:
         """Learn the prompts and remember the shots."""
-        bank = fit_branches(self.backbone, shots, self.config, self.seed, self.temperature)
-        with torch.no_grad():
-            prompts = bank()
-        self.normal, self.abnormal = prompts.normal(), prompts.abnormal()  # (2,D)
-        self.learned = {f"prompts.{k}": v.detach() for k, v in bank.named_parameters()}
+        for _ in self._learn(shots):
+            pass
+
+    def _learn(self, shots: PatchTokens, pauses: Container[int] = ()) -> Iterator[int]:
+        bank = BranchPrompts(self.backbone, self.config, self.seed)
         self.memory = VisualMemory.of(shots)
+        last = self.config.training.epochs
+        for epoch in learn_branches(bank, shots, self.config, self.temperature):
+            if epoch in pauses and epoch < last:
+                self._take(bank)
+                yield epoch
+        self._take(bank)
+        yield last
+
+    @torch.no_grad()
+    def _take(self, bank: BranchPrompts) -> None:
+        """What was learned so far."""
+        prompts = bank()
+        self.normal, self.abnormal = prompts.normal(), prompts.abnormal()  # (2,D)
+        self.learned = {f"prompts.{k}": v.detach().clone() for k, v in bank.named_parameters()}
 
     def remembering(self, shots: PatchTokens) -> Self:
         """A copy with the same prompts and the memory of other shots."""

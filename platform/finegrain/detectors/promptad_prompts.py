@@ -8,7 +8,7 @@ The image branch (CAP) sees class tokens, the pixel branch (PAP) patch tokens; i
 the branches are the units 0 and 1. E is the width of token embeddings.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -142,16 +142,14 @@ def branch_losses(
     }
 
 
-def fit_branches(
-    clip: FrozenClip, shots: PatchTokens, config: PromptADConfig, seed: int, temperature: float
-) -> BranchPrompts:
-    """The prompts after the last epoch on the K shots."""
-    bank = BranchPrompts(clip, config, seed)
+def learn_branches(
+    bank: BranchPrompts, shots: PatchTokens, config: PromptADConfig, temperature: float
+) -> Iterator[int]:
+    """Let the prompts learn on the K shots, an epoch at a time."""
     tokens = (shots.image, shots.patches.flatten(0, 1))
     weights = {"clip": 1.0, "margin": 1.0, "alignment": config.alignment}
 
     def objectives() -> Mapping[str, Tensor]:
         return branch_losses(bank(), tokens, temperature, config.margin)
 
-    descend(list(bank.parameters()), objectives, weights, config.training)
-    return bank
+    return descend(list(bank.parameters()), objectives, weights, config.training)

@@ -1,6 +1,6 @@
 """The prompts of a category learned from its K shots, whose tokens are encoded once."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -9,43 +9,16 @@ from finegrain.captions import Caption
 from finegrain.clip import FrozenClip, PatchTokens
 from finegrain.method.config import MethodConfig
 from finegrain.method.losses import alignment_losses
-from finegrain.method.prompts import PromptBank, PromptFeatures
+from finegrain.method.prompts import PromptBank
 from finegrain.method.query_former import QueryFormer
-from finegrain.method.regions import Regions, find_regions
+from finegrain.method.regions import find_regions
 from finegrain.method.scoring import UnitFeatures, unit_features
-from finegrain.method.training import OnEpoch, descend, silent
+from finegrain.method.training import descend
 from finegrain.method.units import caption_units
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """What a fit leaves.
-
-    Args:
-        bank: the learned prompts.
-        former: the learned Query Former.
-        features: what scoring needs of both.
-        regions: of the units on the shots.
-    """
-
-    bank: PromptBank
-    former: QueryFormer
-    features: UnitFeatures
-    regions: Regions
-
-
-def fit_prompts(
-    clip: FrozenClip,
-    caption: Caption,
-    shots: PatchTokens,
-    fine: PatchTokens | None,
-    config: MethodConfig,
-    *,
-    seed: int,
-    temperature: float,
-    on_epoch: OnEpoch = silent,
-) -> Fitted:
-    """Learn the prompts of a category from its shots.
+class PromptFit:
+    """The prompts of a category while they learn from its shots.
 
     Args:
         clip: the frozen model.
@@ -55,30 +28,55 @@ def fit_prompts(
         config: all stages.
         seed: of everything random.
         temperature: T.
-        on_epoch: hears of every epoch.
+
+    `bank` and `former` learn; `regions` are those of the units on the shots.
     """
-    units = caption_units(caption, multi_level=config.prompts.multi_level)
-    bank = PromptBank(clip, units, config.prompts, seed)
-    former = QueryFormer(len(units), shots.patches.shape[-1], seed).to(clip.device)
-    with torch.no_grad():
-        regions = find_regions(units, bank().normal(), shots, fine, config.regions)
-    tokens = shots.patches.flatten(0, 1)
-    weights = regions.weights.flatten(1)
 
-    def objectives() -> dict[str, Tensor]:
-        prompts = bank()
-        queries = former(prompts.normal().detach(), prompts.abnormal().detach())
+    def __init__(
+        self,
+        clip: FrozenClip,
+        caption: Caption,
+        shots: PatchTokens,
+        fine: PatchTokens | None,
+        config: MethodConfig,
+        *,
+        seed: int,
+        temperature: float,
+    ) -> None:
+        self._units = caption_units(caption, multi_level=config.prompts.multi_level)
+        self._config, self._temperature = config, temperature
+        self.bank = PromptBank(clip, self._units, config.prompts, seed)
+        width = shots.patches.shape[-1]
+        self.former = QueryFormer(len(self._units), width, seed).to(clip.device)
+        with torch.no_grad():
+            self.regions = find_regions(
+                self._units, self.bank().normal(), shots, fine, config.regions
+            )
+        self._tokens = shots.patches.flatten(0, 1)
+        self._weights = self.regions.weights.flatten(1)
+
+    def epochs(self) -> Iterator[int]:
+        """Learn, an epoch at a time."""
+        parameters = [*self.bank.parameters(), *self.former.parameters()]
+        losses, training = vars(self._config.losses), self._config.training
+        yield from descend(parameters, self._objectives, losses, training)
+
+    @torch.no_grad()
+    def features(self) -> UnitFeatures:
+        """What scoring needs of bank and former as they are now."""
+        prompts = self.bank()
+        normal, abnormal = prompts.normal(), prompts.abnormal()
+        return unit_features(normal, abnormal, self.former(normal, abnormal))
+
+    def _objectives(self) -> dict[str, Tensor]:
+        prompts = self.bank()
+        queries = self.former(prompts.normal().detach(), prompts.abnormal().detach())
         return alignment_losses(
-            prompts, units, tokens, weights, queries, temperature, config.losses
+            prompts,
+            self._units,
+            self._tokens,
+            self._weights,
+            queries,
+            self._temperature,
+            self._config.losses,
         )
-
-    parameters = [*bank.parameters(), *former.parameters()]
-    descend(parameters, objectives, vars(config.losses), config.training, on_epoch)
-    with torch.no_grad():
-        features = _features(bank(), former)
-    return Fitted(bank, former, features, regions)
-
-
-def _features(prompts: PromptFeatures, former: QueryFormer) -> UnitFeatures:
-    normal, abnormal = prompts.normal(), prompts.abnormal()
-    return unit_features(normal, abnormal, former(normal, abnormal))

@@ -1,18 +1,13 @@
 """Stochastic gradient descent on objectives that see the K shots and nothing else."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from finegrain.method.config import TrainingConfig
 
-OnEpoch = Callable[[int, Mapping[str, float]], None]  # number from 1, losses
 Objectives = Callable[[], Mapping[str, Tensor]]  # by name, unweighted
-
-
-def silent(_epoch: int, _losses: Mapping[str, float]) -> None:
-    """Nobody asked about progress."""
 
 
 def descend(
@@ -20,16 +15,16 @@ def descend(
     objectives: Objectives,
     weights: Mapping[str, float],
     config: TrainingConfig,
-    on_epoch: OnEpoch = silent,
-) -> None:
-    """Change the parameters, a step an epoch; what the last epoch leaves is the result.
+) -> Iterator[int]:
+    """Change the parameters, a step an epoch, and yield its number, from 1.
+
+    What the last epoch leaves is the result.
 
     Args:
         parameters: that learn.
         objectives: the losses by name at the parameters' present values.
         weights: of each of them.
         config: epochs, rates.
-        on_epoch: hears of every epoch.
     """
     optimizer, schedule = _optimizer(parameters, config)
     for epoch in range(1, config.epochs + 1):
@@ -39,7 +34,7 @@ def descend(
         total.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
-        on_epoch(epoch, {name: float(loss.detach()) for name, loss in losses.items()})
+        yield epoch
 
 
 def _optimizer(
