@@ -113,7 +113,7 @@ def run_missing(
     missing = [t for t in trials if t.name not in results or results[t.name].status != "ok"]
     if not missing:
         return
-    _quiet_tune()
+    quiet_tune()
     if not ray.is_initialized():
         # "local" even where a cluster's address lies in /tmp/ray: that one may be long dead
         ray.init(os.environ.get("RAY_ADDRESS") or "local", log_to_driver=False)
@@ -143,7 +143,7 @@ def run_missing(
     shutil.rmtree(snapshots, ignore_errors=True)
 
 
-def _quiet_tune() -> None:
+def quiet_tune() -> None:
     """Our line a trial stands for Tune's tables, and our result.json for its loggers' files."""
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
@@ -49,15 +50,19 @@ def parse_options(given: Sequence[str]) -> dict[str, dict[str, Any]]:
             raise ConfigError(
                 f"expected METHOD.OPTION=VALUE, for example spade.nearest_patches=3; got {text!r}"
             )
-        *outer, inner = option.split(".")
-        place = parsed.setdefault(method, {})
-        for key in outer:
-            place = place.setdefault(key, {})
-        try:
-            place[inner] = json.loads(value)
-        except json.JSONDecodeError:
-            place[inner] = value
+        parsed[method] = with_option(parsed.get(method, {}), option, value)
     return parsed
+
+
+def with_option(options: Mapping[str, Any], name: str, value: Any) -> dict[str, Any]:
+    """The options with OPTION or OUTER.INNER set; a text is read as JSON where it is."""
+    outer, dot, inner = name.partition(".")
+    if dot:
+        return {**options, outer: with_option(options.get(outer, {}), inner, value)}
+    if isinstance(value, str):
+        with suppress(json.JSONDecodeError):
+            value = json.loads(value)
+    return {**options, name: value}
 
 
 def check_shots(methods: Sequence[str], shots: Sequence[int]) -> None:

@@ -70,14 +70,10 @@ class Worker:
         return result
 
     def _run(self, trial: Trial, directory: Path) -> TrialResult:
-        backbone = self._backbone(trial.backbone, trial.weights)
+        backbone = self.backbone(trial.backbone, trial.weights)
         detector = make_detector(trial.method, backbone, trial.options, seed=trial.seed)
-        encoded = self._encode(trial, backbone, detector.windows)
-        paths = (
-            shots_at(encoded.category, trial.shot_indices)
-            if trial.shot_indices
-            else select_shots(encoded.category, trial.shots, trial.seed)
-        )
+        encoded = self.encoded(trial, backbone, detector.windows)
+        paths = shot_paths(trial, encoded.category)
         support = tuple(Shot(path, file_sha256(path)) for path in paths)
         check_no_leak(support, encoded.test.sha256, trial.category)
         images = [read_rgb(path) for path in paths]
@@ -111,13 +107,15 @@ class Worker:
             environment=environment(self.device),
         )
 
-    def _backbone(self, name: str, weights: str | None) -> Backbone:
+    def backbone(self, name: str, weights: str | None) -> Backbone:
+        """The frozen model, kept until another is asked for."""
         key = (name, weights)
         if key not in self._backbones:  # one at a time in memory
             self._backbones = {key: load_backbone(name, self.device, weights)}
         return self._backbones[key]
 
-    def _encode(self, trial: Trial, backbone: Backbone, windows: Windows | None) -> EncodedCategory:
+    def encoded(self, trial: Trial, backbone: Backbone, windows: Windows | None) -> EncodedCategory:
+        """The trial's category with its test images encoded; the last few are kept."""
         key = (trial.data_fingerprint, backbone.weights_hash, windows)
         if key not in self._encoded:
             category = trial.load_category()
@@ -166,6 +164,13 @@ class Worker:
             thresholds=thresholds,
         )
         write_bytes(directory / HEATMAPS, png(heatmap_strip(prediction, encoded.category)))
+
+
+def shot_paths(trial: Trial, category: Category) -> tuple[Path, ...]:
+    """The trial's K shots: as listed, or drawn by its seed."""
+    if trial.shot_indices:
+        return shots_at(category, trial.shot_indices)
+    return select_shots(category, trial.shots, trial.seed)
 
 
 def _notes(trial: Trial, category: Category) -> tuple[str, ...]:

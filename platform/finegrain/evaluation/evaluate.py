@@ -58,7 +58,7 @@ def load_test_set(
         data = read_bytes(sample.path)
         image = decode_rgb(data, str(sample.path))
         hashes.append(sha256(data).hexdigest())
-        masks.append(_to_map_size(sample_mask(sample, image)))
+        masks.append(to_map_size(sample_mask(sample, image)))
         batch.append(image)
         if len(batch) == batch_size:
             tokens.append(encode(backbone, batch, windows=windows))
@@ -81,7 +81,7 @@ def sample_mask(sample: Sample, image: RgbImage) -> npt.NDArray[np.bool_]:
     return read_mask(sample.mask, height, width)
 
 
-def _to_map_size(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:  # (H,W) -> (S,S)
+def to_map_size(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:  # (H,W) -> (S,S)
     """Nearest neighbour, as the published protocols have it."""
     resized = Image.fromarray(mask).resize((MAP_SIZE, MAP_SIZE), Image.Resampling.NEAREST)
     return np.asarray(resized)

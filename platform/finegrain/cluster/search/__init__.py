@@ -1,0 +1,8 @@
+"""Hyperparameter searches that never look at a test image, over Ray Tune.
+
+spec.py      what is searched: a benchmark of one method, a space, a scheduler, an objective
+samples.py   one setting, learning on all categories side by side; no Ray
+run.py       Ray Tune: the samples that are missing
+report.py    the best setting, the plots, and whether it beats the default on other shots
+study.py     how well the validation score ranks settings as the test set does
+"""

@@ -1,0 +1,227 @@
+"""The job: begin or resume a search, report it, record it, and try what it found on other shots."""
+
+import time
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from mlflow.exceptions import MlflowException
+
+from finegrain.cluster.bench import BENCHMARK, Share, load, only_driver
+from finegrain.cluster.full import Tell, run_benchmark, runs_folder
+from finegrain.cluster.methods import with_option
+from finegrain.cluster.plan import Benchmark, resolve
+from finegrain.cluster.search.report import ranked, write_search_report
+from finegrain.cluster.search.run import run_samples
+from finegrain.cluster.search.spec import (
+    SEARCH,
+    Sample,
+    Search,
+    described,
+    load_space,
+    read_samples,
+    read_search,
+)
+from finegrain.cluster.search.study import write_study
+from finegrain.errors import ConfigError
+from finegrain.evaluation.metrics import Scores
+from finegrain.files import write_text
+from finegrain.tracking import BenchmarkRun, default_uri
+
+CONFIRM, FOUND = "confirm", "found"
+
+
+def start_searches(
+    grid: Mapping[str, Any], chosen: Mapping[str, Any], *, per_category: bool, output: Path | None
+) -> list[Path]:
+    """Write search.json of one search, or of one a category; returns their directories.
+
+    Args:
+        grid: of `resolve`: a method, a number of shots, a seed.
+        chosen: the other fields of Search.
+        per_category: whether each category has a search of its own.
+        output: folder of the searches; the default is named by the time.
+    """
+    directory = (output or runs_folder() / time.strftime("search-%Y%m%d-%H%M%S")).resolve()
+    if found := [*directory.glob(SEARCH), *directory.glob(f"*/{SEARCH}")]:
+        raise ConfigError(
+            f"{found[0].parent} holds a search; continue it with --resume {directory}"
+        )
+    if chosen.get("metric", "pixel_auroc") not in Scores.names():
+        raise ConfigError(f"no metric {chosen['metric']!r}; known: {', '.join(Scores.names())}")
+    benchmark = resolve(beside=directory.parent, **grid)
+    domains = described(load_space(str(chosen["space"])))
+    if "training.epochs" in domains:
+        raise ConfigError("training.epochs can't be searched: the scheduler stops settings early")
+    joint = {directory: benchmark.categories}
+    parted = {directory / name: (name,) for name in benchmark.categories}
+    searches = parted if per_category else joint
+    for place, categories in searches.items():
+        part = benchmark.model_copy(update={"categories": categories})
+        search = Search(benchmark=part, domains=domains, **chosen)
+        write_text(place / SEARCH, search.model_dump_json(indent=1) + "\n")
+    return list(searches)
+
+
+def begun_searches(name: str) -> list[Path]:
+    """The directories of what was begun as runs/NAME or in the folder NAME."""
+    directory = (Path(name) if Path(name).is_dir() else runs_folder() / name).resolve()
+    found = sorted(
+        path.parent for path in [*directory.glob(SEARCH), *directory.glob(f"*/{SEARCH}")]
+    )
+    if not found:
+        raise ConfigError(f"{directory} holds no {SEARCH}: nothing to resume")
+    return found
+
+
+def run_search(
+    directory: Path,
+    share: Share,
+    tell: Tell,
+    *,
+    confirm_seeds: Sequence[int] = (),
+    tracking_uri: str | None = None,
+) -> bool:
+    """Run what is missing of a search; True if all settings have a score.
+
+    Args:
+        directory: of the search.
+        share: what each setting gets of the cluster.
+        tell: prints a line.
+        confirm_seeds: which draw other shots for the best setting and the default.
+        tracking_uri: of MLflow.
+    """
+    search = read_search(directory)
+    if seen := set(confirm_seeds) & set(search.benchmark.seeds):
+        raise ConfigError(f"seed {seen.pop()} was searched on; confirm on others")
+    uri = tracking_uri or default_uri(directory)
+    with only_driver(directory):
+        _run(search, directory, share, tell)
+        samples = read_samples(directory)
+        files = write_search_report(search, samples, directory)
+        files += write_study(search, samples, directory) if search.measures_test else []
+        tell("\n" + "\n\n".join(f.read_text() for f in files if f.suffix == ".md"))
+        _record(search, samples, files, directory, uri, tell)
+        best = ranked(search, samples)
+        tell(f"Report and plots: {directory}")
+    if confirm_seeds and best:
+        _confirm(search, best[0], directory / CONFIRM, confirm_seeds, share, tell, uri)
+    return len(best) == search.samples
+
+
+def _run(search: Search, directory: Path, share: Share, tell: Tell) -> None:
+    done = sum(s.status != "running" for s in read_samples(directory).values())
+    categories, rungs = ", ".join(search.benchmark.categories), ", ".join(map(str, search.rungs))
+    tell(
+        f"{search.samples} settings of {search.method} on {categories}, {done} of them done "
+        f"before; scored after {rungs} epochs"
+    )
+    if search.objective == "test":
+        tell("The objective is the test score: this search leaks, and is recorded as such")
+
+    def report(sample: Sample) -> None:
+        nonlocal done
+        done += 1
+        value = sample.value(search)
+        score = "–" if value is None else f"{100 * value:.2f}"
+        epochs = sample.steps[-1].epoch if sample.steps else 0
+        text = f"{search.metric} {score:>6} after {epochs:3} epochs"
+        error = f": {sample.error}" if sample.error else ""
+        tell(f"[{done}/{search.samples}] {sample.key}  {text}  {sample.status}{error}")
+
+    run_samples(search, directory, share, report)
+
+
+def _record(
+    search: Search,
+    samples: Mapping[str, Sample],
+    files: Sequence[Path],
+    directory: Path,
+    uri: str,
+    tell: Tell,
+) -> None:
+    """A parent run with the plots, and a nested run a setting; what was recorded stays."""
+    tags = {
+        "finegrain.kind": "search",
+        "finegrain.objective": search.objective,
+        "finegrain.leaks_test": str(search.objective == "test").lower(),
+    }
+    try:
+        run = BenchmarkRun(uri, directory.name, directory.parent / "mlflow-artifacts", None)
+        for sample in samples.values():
+            text = sample.model_dump_json()
+            run.record(
+                f"{directory.name}_{sample.key}",
+                sha256(text.encode()).hexdigest(),
+                params=sample.options,
+                metrics=_metrics(search, sample),
+                tags=tags | {"finegrain.status": sample.status},
+                artifacts=[],
+                failed=sample.status == "failed",
+            )
+        params = search.model_dump(mode="json", exclude={"benchmark", "domains"})
+        grid = {"dataset": search.benchmark.dataset, "method": search.method}
+        best = ranked(search, samples)
+        value = best[0].value(search) if best else None
+        run.finish(
+            params=params | grid | {"categories": ", ".join(search.benchmark.categories)},
+            metrics={} if value is None else {f"best_{search.metric}": 100 * value},
+            tags=tags,
+            artifacts=[*files, directory / SEARCH],
+            failed=not best,
+        )
+    except (MlflowException, OSError) as error:
+        tell(f"MLflow at {uri} failed: {str(error).splitlines()[0]}. The settings are safe in "
+             f"{directory}; jobs/search.py --resume {directory} records them again")  # fmt: skip
+
+
+def _metrics(search: Search, sample: Sample) -> dict[str, float]:
+    if not sample.steps:
+        return {}
+    last, found = sample.steps[-1], {"epochs": float(sample.steps[-1].epoch)}
+    for metric in Scores.names():
+        for objective in ("validation", "test") if search.measures_test else ("validation",):
+            try:
+                found[f"{objective}_{metric}"] = 100 * last.mean(metric, objective)
+            except ConfigError:
+                continue  # undefined on some category
+    return found
+
+
+def _confirm(
+    search: Search,
+    best: Sample,
+    directory: Path,
+    seeds: Sequence[int],
+    share: Share,
+    tell: Tell,
+    uri: str,
+) -> None:
+    """A benchmark of the default and of what was found, on shots that the search has not seen."""
+    tell(
+        f"\nOn other shots (seeds {', '.join(map(str, seeds))}): "
+        f"{search.method} as it is and as found"
+    )
+    if (directory / BENCHMARK).exists():
+        benchmark = load(directory)
+    else:
+        benchmark = confirmation(search, best, seeds)
+        write_text(directory / BENCHMARK, benchmark.model_dump_json(indent=1) + "\n")
+    run_benchmark(benchmark, directory, share, tell, uri)
+
+
+def confirmation(search: Search, best: Sample, seeds: Sequence[int]) -> Benchmark:
+    """The default as METHOD, what was found as METHOD:found."""
+    own = search.benchmark.options.get(search.method, {})
+    found = own
+    for name, value in best.options.items():
+        found = with_option(found, name, value)
+    variant = f"{search.method.partition(':')[0]}:{FOUND}"
+    return search.benchmark.model_copy(
+        update={
+            "methods": (search.method, variant),
+            "options": {**({search.method: own} if own else {}), variant: found},
+            "seeds": tuple(seeds),
+        }
+    )

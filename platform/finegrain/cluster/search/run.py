@@ -1,0 +1,176 @@
+"""The settings of a search over Ray Tune; what is on disk already is not run again.
+
+    search.json         what is searched
+    samples/KEY.json    a setting, its scores at each rung, and how it ended
+    search.md, ...      see report.py
+
+Resuming begins a new study that knows the settings on disk and their scores, and runs what is left
+of their number. Only the scheduler forgets: it compares with what it sees from then on.
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import optuna
+import ray
+from optuna.samplers import RandomSampler, TPESampler
+from ray import tune
+from ray.tune import Callback, RunConfig, TuneConfig
+from ray.tune.schedulers import ASHAScheduler, TrialScheduler
+from ray.tune.search.optuna import OptunaSearch
+
+from finegrain.cluster.bench import Share, quiet_tune
+from finegrain.cluster.plan import Trial, plan
+from finegrain.cluster.search.samples import SampleWorker
+from finegrain.cluster.search.spec import (
+    REDUCTION,
+    SAMPLES,
+    Sample,
+    Search,
+    load_space,
+    read_samples,
+    sample_key,
+)
+from finegrain.errors import InputError
+from finegrain.files import write_text
+
+Report = Callable[[Sample], None]
+
+
+def store_sample(sample: Sample, directory: Path) -> None:
+    """Write it below the search's directory, whole or not at all."""
+    path = directory / SAMPLES / f"{sample.key}.json"
+    write_text(path, sample.model_dump_json(indent=1) + "\n")
+
+
+def run_samples(search: Search, directory: Path, share: Share, report: Report) -> None:
+    """Run as many settings as are missing, reporting each at its end."""
+    known = [s for s in read_samples(directory).values() if s.status != "running"]
+    missing = search.samples - len(known)
+    if missing <= 0:
+        return
+    quiet_tune()
+    if not ray.is_initialized():
+        ray.init(os.environ.get("RAY_ADDRESS") or "local", log_to_driver=False)
+    snapshots = directory / "tune"
+    shutil.rmtree(snapshots, ignore_errors=True)
+    trainable = tune.with_parameters(
+        _trainable,
+        search=search.model_dump(mode="json"),
+        trials=[trial.model_dump(mode="json") for trial in plan(search.benchmark)],
+        directory=str(directory),
+        share=share,
+    )
+    tune.Tuner(
+        tune.with_resources(trainable, {"cpu": share.cpus, "gpu": share.gpus}),
+        tune_config=TuneConfig(
+            metric="value",
+            mode="max",
+            num_samples=missing,
+            search_alg=_searcher(search, known),
+            scheduler=_scheduler(search),
+            reuse_actors=True,
+            trial_dirname_creator=lambda trial: str(trial.trial_id),
+        ),
+        run_config=RunConfig(
+            name="samples",
+            storage_path=str(snapshots),
+            callbacks=[_Reporter(directory, report)],
+            verbose=0,
+        ),
+    ).fit()
+    shutil.rmtree(snapshots, ignore_errors=True)
+
+
+def _searcher(search: Search, known: list[Sample]) -> OptunaSearch:
+    """Random or TPE, seeded, and told of the settings that are known."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    seed = search.benchmark.seeds[0] + len(known)  # resumed: not the same settings again
+    random = search.searcher == "random"
+    sampler = RandomSampler(seed=seed) if random else TPESampler(seed=seed)
+    scored = [(s.options, value) for s in known if (value := s.value(search)) is not None]
+    return OptunaSearch(
+        space=OptunaSearch.convert_search_space(load_space(search.space)),
+        metric="value",
+        mode="max",
+        sampler=sampler,
+        points_to_evaluate=[options for options, _ in scored] or None,
+        evaluated_rewards=[value for _, value in scored] or None,
+    )
+
+
+def _scheduler(search: Search) -> TrialScheduler | None:
+    """Asynchronous successive halving over epochs (Li et al., MLSys 2020), or none."""
+    if len(search.rungs) == 1:
+        return None
+    return ASHAScheduler(
+        time_attr="epoch",
+        max_t=search.epochs,
+        grace_period=search.rungs[0],
+        reduction_factor=REDUCTION,
+    )
+
+
+def _trainable(
+    config: dict[str, Any],
+    search: dict[str, Any],
+    trials: list[dict[str, Any]],
+    directory: str,
+    share: Share,
+) -> None:
+    """Runs in a Ray worker; each rung is on disk before Tune hears of it."""
+    spec = Search.model_validate(search)
+    sample = Sample(options=config)
+    steps = _worker(share.device, max(1, int(share.cpus))).run(
+        spec, [Trial.model_validate(trial) for trial in trials], config
+    )
+    try:
+        for step in steps:
+            last = step.epoch >= spec.epochs
+            sample = sample.model_copy(
+                update={"steps": (*sample.steps, step), "status": "ok" if last else "running"}
+            )
+            store_sample(sample, Path(directory))
+            tune.report({"epoch": step.epoch, "value": sample.value(spec)})
+    except InputError as error:  # the next try would end the same way
+        failed = sample.model_copy(update={"status": "failed", "error": str(error)})
+        store_sample(failed, Path(directory))
+
+
+@cache
+def _worker(device: str, threads: int) -> SampleWorker:
+    """The process's own: it outlives a sample, since Tune reuses its processes."""
+    return SampleWorker(device, threads)
+
+
+class _Reporter(Callback):
+    """Says how each setting ended, on disk and to whoever listens."""
+
+    def __init__(self, directory: Path, report: Report) -> None:
+        self._directory = directory
+        self._report = report
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its callbacks into snapshots, which are never read again."""
+        return {}
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Tune's word that the setting is done, or was stopped by the scheduler."""
+        self._end(trial, "stopped", None)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Tune's word that it raised, or its process died."""
+        lines = str(trial.get_error().args[0] if trial.get_error() else "its process died")
+        self._end(trial, "failed", lines.strip().splitlines()[-1])
+
+    def _end(self, trial: Any, status: str, error: str | None) -> None:
+        options = dict(trial.config)
+        sample = read_samples(self._directory).get(sample_key(options)) or Sample(options=options)
+        if sample.status == "running":
+            sample = sample.model_copy(update={"status": status, "error": error})
+            store_sample(sample, self._directory)
+        self._report(sample)
