@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from finegrain.captions import Provenance, caption_from_facts
@@ -13,6 +14,8 @@ from finegrain.clip import load_backbone
 from finegrain.loopback import ENVIRONMENT
 
 os.environ.update(ENVIRONMENT)  # before anything imports ray, which reads them only once
+
+torch.set_num_threads(1)  # pytest-xdist runs as many of these processes as CI has cores
 
 SIDE = 64
 PLATE = caption_from_facts(
