@@ -6,8 +6,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from mlflow.exceptions import MlflowException
-
 from finegrain.cluster.bench import BENCHMARK, Share, load, only_driver
 from finegrain.cluster.full import Tell, run_benchmark, runs_folder
 from finegrain.cluster.methods import with_option
@@ -171,7 +169,7 @@ def _record(
             artifacts=[*files, directory / SEARCH],
             failed=not best,
         )
-    except (MlflowException, OSError) as error:
+    except Exception as error:  # whatever MLflow raises, the settings are safe on disk
         tell(f"MLflow at {uri} failed: {str(error).splitlines()[0]}. The settings are safe in "
              f"{directory}; jobs/search.py --resume {directory} records them again")  # fmt: skip
 
