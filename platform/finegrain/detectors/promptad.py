@@ -5,6 +5,7 @@ CVPR 2024. The prompts and their losses are in promptad_prompts.py.
 """
 
 import copy
+import math
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Self
@@ -32,8 +33,9 @@ class PromptAD(Detector):
     Departures from the paper: both branches learn in one fit, which is the same as one after the
     other, for they share nothing. From the published code: the last epoch counts, where it keeps
     the best on test data; suffixes stand behind the object's name, as the paper has it, where it
-    puts them before; T is the exponentiated logit scale, where it multiplies by the logarithm; d of
-    the margin is the distance, not its square. MAPs name the defects of the category's caption,
+    puts them before; d of the margin is the distance, not its square. As there, T is the logarithm
+    of the backbone's logit scale, not the scale: at the scale itself, learning on normal tokens
+    alone ruins the map. MAPs name the defects of the category's caption,
     where one is known, or else a list of our own.
     """
 
@@ -48,7 +50,8 @@ class PromptAD(Detector):
     ) -> None:
         super().__init__(backbone, options, seed=seed)
         check_reads_text(backbone, self.name)
-        self.temperature = self.config.temperature or logit_scale(backbone, "temperature")
+        own = self.config.temperature
+        self.temperature = own or math.log(logit_scale(backbone, "temperature"))
         self.config = replace(self.config, temperature=self.temperature)  # what a checkpoint says
 
     def epochs(self, shots: Sequence[RgbImage], pauses: Container[int] = ()) -> Iterator[int]:

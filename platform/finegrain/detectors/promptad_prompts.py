@@ -63,7 +63,7 @@ class PromptADConfig(DetectorConfig):
     learnable: Count = 4  # suffixes a branch
     margin: NotNegative = 0.0  # of the explicit anomaly margin; the published code's
     alignment: NotNegative = 0.001  # λ
-    temperature: Positive | None = None  # T; None: the backbone's own logit scale
+    temperature: Positive | None = None  # T; None: the logarithm of the backbone's logit scale
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
 
