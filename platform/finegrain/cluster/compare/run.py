@@ -51,5 +51,6 @@ def compare_recorded(
     folder = (output or runs_folder() / time.strftime("compare-%Y%m%d-%H%M%S")).resolve()
     write_text(folder / f"{NAME}.md", whole + "\n")
     write_text(folder / f"{NAME}.csv", csv_text(compared, lines))
-    write_bytes(folder / f"{NAME}.png", differences(compared, reference, found.dataset))
+    if any(one.pairs for one in compared):
+        write_bytes(folder / f"{NAME}.png", differences(compared, reference, found.dataset))
     return whole, folder
