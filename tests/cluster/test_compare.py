@@ -128,7 +128,8 @@ def test_a_comparison_is_written_as_text_table_and_picture(uri, tmp_path):
         if (line["source"], line["method"], line["metric"]) == ("measured", "spade", "image_auroc")
     ]  # fmt: skip
     assert (spade["difference"], spade["worst_category"]) == ("2.0000", "gear")
-    assert Image.open(folder / "comparison.png").size[0] > 500
+    with Image.open(folder / "comparison.png") as picture:
+        assert picture.size[0] > 500
 
 
 @pytest.mark.parametrize(

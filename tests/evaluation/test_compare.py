@@ -20,7 +20,6 @@ from finegrain.evaluation.compare import (
 from finegrain.evaluation.compare_tables import csv_text, published_lines, source_note, text
 from finegrain.evaluation.tables import Row
 
-
 NOTHING = Cost()
 
 
