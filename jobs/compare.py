@@ -5,7 +5,7 @@ python jobs/compare.py full_benchmark-20260101-120000                    its met
 python jobs/compare.py cheap promptad --reference patchcore --shots 4    pooled
 python jobs/compare.py RUN_ID RUN_ID                                     single trials
 Methods of the same name with other options or another backbone are named apart, as
-"METHOD [BENCHMARK]" or "METHOD BACKBONE"; so does --reference.
+"METHOD [BENCHMARK]" or "METHOD BACKBONE"; so do --reference and --methods.
 """
 
 import argparse
@@ -28,6 +28,8 @@ def main() -> int:
         help="a benchmark's name or run id, or a trial's run id")  # fmt: skip
     parser.add_argument("--reference", metavar="METHOD",
         help="that the others are compared with [by name the first of the first run]")  # fmt: skip
+    parser.add_argument("--methods", nargs="+", default=[], metavar="METHOD",
+        help="compared with it [all]")  # fmt: skip
     parser.add_argument("--metric", nargs="+", default=METRICS, help=f"[{' '.join(METRICS)}]")
     parser.add_argument("--shots", nargs="+", type=int, default=[], help="[all]")
     parser.add_argument("--published", action="store_true",
@@ -44,6 +46,7 @@ def main() -> int:
             uri=uri,
             reference=args.reference,
             metrics=args.metric,
+            methods=args.methods,
             shots=args.shots,
             published=args.published,
             resamples=args.resamples,

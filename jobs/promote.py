@@ -55,7 +55,7 @@ def main() -> int:
             best = registry.best_runs(args.from_benchmark, args.metric, **wanted)
             for key, one in best.items():
                 print(f"{key}: {one.method} {one.shots}-shot, mean {args.metric} {one.mean:.1f}"
-                      f" over {one.seeds} seeds; seed {one.seed} is promoted")  # fmt: skip
+                      f" over {one.seeds} seeds; the run of seed {one.seed}")  # fmt: skip
             runs += [one.run_id for one in best.values()]
         elif args.from_benchmark:
             runs += registry.benchmark_runs(args.from_benchmark, **wanted).values()

@@ -138,6 +138,8 @@ def test_a_comparison_is_written_as_text_table_and_picture(uri, tmp_path):
         ({"metrics": ["auroc"]}, "no metric auroc; there are image_auroc"),
         ({"shots": [1, 4]}, r"no results at \[4\] shots in these runs; there are \[1\]"),
         ({"reference": "winclip"}, "no method 'winclip' to compare with; there are padim, spade"),
+        ({"methods": ["winclip"]}, "no method winclip; there are padim, spade"),
+        ({"methods": ["padim"]}, "a comparison needs two methods; there is only padim"),
     ],
 )
 def test_what_is_not_there_is_told(uri, tmp_path, more, message):

@@ -35,7 +35,7 @@ def best_by_category(runs: Sequence[Run], metric: str) -> dict[str, BestRun]:
     by_category: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         by_category[category_key(run)].append(run)
-    return {key: _best(key, found, metric) for key, found in by_category.items()}
+    return {key: _best(key, found, metric) for key, found in sorted(by_category.items())}
 
 
 def category_key(run: Run) -> str:

@@ -8,7 +8,7 @@ from finegrain.cluster.compare.figure import differences
 from finegrain.cluster.compare.pool import pool
 from finegrain.cluster.full import runs_folder
 from finegrain.errors import ConfigError
-from finegrain.evaluation.compare import METRICS, RESAMPLES, compare
+from finegrain.evaluation.compare import METRICS, RESAMPLES, Measured, compare
 from finegrain.evaluation.compare_tables import csv_text, published_lines, source_note, text
 from finegrain.evaluation.metrics import Scores
 from finegrain.files import write_bytes, write_text
@@ -23,6 +23,7 @@ def compare_recorded(
     uri: str,
     reference: str | None = None,
     metrics: Sequence[str] = METRICS,
+    methods: Sequence[str] = (),
     shots: Sequence[int] = (),
     published: bool = False,
     resamples: int = RESAMPLES,
@@ -31,20 +32,16 @@ def compare_recorded(
     """Compare what MLflow has of these benchmarks and runs; the text, and the folder written.
 
     Raises:
-        ConfigError: an unknown run, metric, number of shots or reference, or a single method.
+        ConfigError: an unknown run, metric, method or number of shots, or a single method.
     """
     if unknown := [name for name in metrics if name not in Scores.names()]:
         raise ConfigError(f"no metric {', '.join(unknown)}; there are {', '.join(Scores.names())}")
     found = pool(recorded_trials(uri, wanted))
-    known = sorted({one.row.shots for one in found.measured})
-    if absent := sorted(set(shots) - set(known)):
-        raise ConfigError(f"no results at {absent} shots in these runs; there are {known}")
-    kept = [one for one in found.measured if not shots or one.row.shots in shots]
-    if len(methods := sorted({one.row.method for one in kept})) < 2:
-        raise ConfigError(f"a comparison needs two methods; these runs have only {methods[0]}")
     reference = reference or found.first
+    kept = _chosen(found.measured, {*methods, reference} if methods else set(), set(shots))
     compared = compare(kept, reference, metrics=metrics, resamples=resamples)
-    lines = published_lines(found.dataset, shots or known) if published else []
+    counts = {one.shots for one in compared}
+    lines = published_lines(found.dataset, sorted(counts)) if published else []
     notes = [*found.notes, *([source_note(found.dataset, lines)] if published else [])]
     parts = [f"{found.dataset}: {', '.join(wanted)}", text(compared, reference, lines)]
     whole = "\n".join(["\n\n".join(parts), *(f"- {note}" for note in notes)])
@@ -54,3 +51,24 @@ def compare_recorded(
     if any(one.pairs for one in compared):
         write_bytes(folder / f"{NAME}.png", differences(compared, reference, found.dataset))
     return whole, folder
+
+
+def _chosen(measured: Sequence[Measured], methods: set[str], shots: set[int]) -> list[Measured]:
+    """Those of the methods and numbers of shots, all where none are given."""
+    known, counts = ({one.row.method for one in measured}, {one.row.shots for one in measured})
+    if absent := sorted(methods - known):
+        raise ConfigError(f"no method {', '.join(absent)}; there are {', '.join(sorted(known))}")
+    if missing := sorted(shots - counts):
+        raise ConfigError(
+            f"no results at {missing} shots in these runs; there are {sorted(counts)}"
+        )
+    kept = [
+        one
+        for one in measured
+        if one.row.method in (methods or known) and one.row.shots in (shots or counts)
+    ]
+    if len(left := {one.row.method for one in kept}) < 2:
+        raise ConfigError(
+            f"a comparison needs two methods; there is only {''.join(left) or 'none'}"
+        )
+    return kept
