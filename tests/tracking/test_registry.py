@@ -92,9 +92,8 @@ def test_a_version_is_downloaded_once_with_its_thresholds(place, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def benchmark(tmp_path_factory):
+def benchmark(place):
     """Two categories, each won by another method in pixel AUROC; its best seed is not its first."""
-    place = Place(tmp_path_factory.mktemp("benchmark"))
     run = BenchmarkRun(place.uri, "grid", place.folder / "artifacts", None)
     scores = {
         ("plate", "spade", 1): (80, 81, 85),

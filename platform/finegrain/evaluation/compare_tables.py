@@ -138,7 +138,12 @@ def _legend(comparisons: Sequence[Comparison]) -> str:
         "mean, reference: over categories of the mean over seeds, of the pairs alone; a pair is a "
         "category and seed that both methods have, left out are those that one or both lack.",
         f"{COVERAGE} % interval: bootstrap over "
-        + ("categories and the seeds inside each." if several else "the seeds of one category."),
+        + (
+            "categories and the seeds inside each; with few categories it is too narrow (with 8 "
+            "it covers about 90 %)."
+            if several
+            else "the seeds of one category."
+        ),
         f"p: Wilcoxon's signed-rank test over categories, from {FEWEST_TESTED} on, each for "
         "itself: of twenty such tests one is below 0.05 by chance.",
         f"Ties differ by less than {TIE} points. Times are of the machine and its load then; "
