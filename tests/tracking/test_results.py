@@ -77,6 +77,16 @@ def test_what_is_no_benchmark_is_told(uri):
         recorded_trials(uri, ["published"])
 
 
+def test_a_deleted_run_is_gone(uri):
+    client = MlflowClient(uri)
+    run_id = recorded_trials(uri, ["old"])[0].run_id
+    client.delete_run(run_id)
+    with pytest.raises(ConfigError, match="no benchmark or run"):
+        recorded_trials(uri, [run_id])
+    client.restore_run(run_id)
+    assert len(recorded_trials(uri, [run_id])) == 1
+
+
 def test_many_trials_come_over_several_pages(uri, monkeypatch):
     client = MlflowClient(uri)
     whole = {run.info.run_id for run in trial_runs(client, "mine")}

@@ -75,14 +75,16 @@ def _trials(client: MlflowClient, wanted: str) -> list[RecordedTrial]:
 
 def _by_id(client: MlflowClient, run_id: str) -> Run:
     try:
-        return client.get_run(run_id)
+        run = client.get_run(run_id)
+        if run.info.lifecycle_stage == "active":
+            return run
     except MlflowException as error:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
-        known = ", ".join(_benchmarks(client)) or "none"
-        raise ConfigError(
-            f"no benchmark or run {run_id!r} at {client.tracking_uri}; finished benchmarks: {known}"
-        ) from error
+    known = ", ".join(_benchmarks(client)) or "none"
+    raise ConfigError(
+        f"no benchmark or run {run_id!r} at {client.tracking_uri}; finished benchmarks: {known}"
+    )
 
 
 def _benchmarks(client: MlflowClient) -> list[str]:

@@ -64,7 +64,7 @@ def _panel(
     for index in range(0, len(methods), 2):
         axes.axhspan(index - 0.5, index + 0.5, color="0.95", zorder=0)
     axes.axvline(0, color="black", linewidth=1, zorder=2)
-    axes.set_yticks(range(len(methods)), methods)
+    axes.set_yticks(range(len(methods)), [name.replace(" [", "\n[") for name in methods])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(methods) - 0.5, -0.5)
     axes.grid(axis="x", alpha=0.4, zorder=1)
