@@ -5,7 +5,7 @@ python jobs/compare.py full_benchmark-20260101-120000                    its met
 python jobs/compare.py cheap promptad --reference patchcore --shots 4    pooled
 python jobs/compare.py RUN_ID RUN_ID                                     single trials
 Methods of the same name with other options or another backbone are named apart, as
-"METHOD [BENCHMARK]" or "METHOD BACKBONE"; so do --reference and --methods.
+"METHOD [BENCHMARK]" or "METHOD BACKBONE", which is what --reference and --methods take then.
 """
 
 import argparse

@@ -92,6 +92,8 @@ def test_no_pair_is_undefined_not_zero():
 def test_what_is_wrong_is_told():
     with pytest.raises(ConfigError, match="no method 'c' to compare with; there are a, b"):
         image_auroc("c")
+    with pytest.raises(ConfigError, match="at least 1 resample; got 0"):
+        image_auroc(resamples=0)
     rows = measured("a", A) + measured("a", A) + measured("b", B)
     with pytest.raises(ConfigError, match="a has two results of bolt, seed 0"):
         compare(rows, "a", metrics=["image_auroc"])

@@ -104,11 +104,15 @@ def compare(
     """The reference's lines first, then every other method's: for each metric, by shots.
 
     Each interval starts a generator of that seed, so that it is the same whatever else is
-    compared. ConfigError where the reference is not among the methods.
+    compared. ConfigError where the reference is not among the methods, or nothing is resampled.
     """
     methods = sorted({one.row.method for one in measured})
     if reference not in methods:
-        raise ConfigError(f"no method {reference!r} to compare with; there are {_listed(methods)}")
+        raise ConfigError(
+            f"no method {reference!r} to compare with; there are {', '.join(methods)}"
+        )
+    if resamples < 1:
+        raise ConfigError(f"a bootstrap needs at least 1 resample; got {resamples}")
     groups: dict[tuple[str, int], list[Measured]] = defaultdict(list)
     for one in measured:
         groups[one.row.method, one.row.shots].append(one)
@@ -232,7 +236,3 @@ def _by_category(scored: Scored) -> dict[str, list[float]]:
     for (category, _), value in sorted(scored.items()):
         found[category].append(value)
     return dict(found)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names) or "none"
