@@ -10,7 +10,7 @@ from finegrain.cluster.compare.pool import pool
 from finegrain.cluster.compare.run import compare_recorded
 from finegrain.errors import ConfigError
 from finegrain.evaluation.compare import Cost
-from finegrain.tracking import BenchmarkRun, RecordedTrial
+from finegrain.tracking import BenchmarkRun, RecordedTrial, recorded_trials
 
 
 def trial(benchmark, method="spade", category="gear", seed=0, **changes):
@@ -85,9 +85,12 @@ def test_other_data_of_a_category_make_no_pairs():
     )
 
 
-def test_the_first_method_is_that_of_the_first_run_given():
+def test_the_first_method_is_that_of_the_first_run_given(uri):
     assert pool([trial("b", "spade"), trial("a", "padim")]).first == "spade"
-    assert pool([trial("b", "spade"), trial("b", "padim")]).first == "padim"
+    whole = recorded_trials(uri, ["grid"])
+    spade = next(one.run_id for one in whole if one.method == "spade")
+    assert pool(whole).first == "padim"
+    assert pool(recorded_trials(uri, [spade, "grid"])).first == "spade"
 
 
 def test_two_data_sets_are_refused():

@@ -45,7 +45,7 @@ class RecordedTrial:
 
 
 def recorded_trials(uri: str, wanted: Sequence[str]) -> list[RecordedTrial]:
-    """All finished trials of what is wanted, in the order given.
+    """All finished trials of what is wanted: in the order given, those of a benchmark by method.
 
     Args:
         uri: of the tracking server or database.
@@ -70,7 +70,8 @@ def _trials(client: MlflowClient, wanted: str) -> list[RecordedTrial]:
     if not found:
         published = ": published numbers are no trials" if runs else ""
         raise ConfigError(f"run {wanted} has no finished trial to compare{published}")
-    return [_trial(run, parent) for run in found]
+    trials = [_trial(run, parent) for run in found]
+    return sorted(trials, key=lambda trial: (trial.method, trial.category, trial.shots, trial.seed))
 
 
 def _by_id(client: MlflowClient, run_id: str) -> Run:

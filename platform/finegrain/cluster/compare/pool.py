@@ -82,11 +82,9 @@ def pool(trials: Sequence[RecordedTrial]) -> Pool:
 
 
 def _groups(trials: Sequence[RecordedTrial]) -> list[_Group]:
-    """The trials by setup: benchmarks as they were given, the methods of each by name."""
-    benchmarks = list(dict.fromkeys(trial.benchmark_id for trial in trials))
-    ordered = sorted(trials, key=lambda t: (benchmarks.index(t.benchmark_id), t.method))
+    """The trials by setup, in the order in which they were given."""
     by_origin: dict[tuple[str, str], list[RecordedTrial]] = defaultdict(list)
-    for trial in ordered:
+    for trial in trials:
         by_origin[trial.benchmark_id, trial.method].append(trial)
     groups: list[_Group] = []
     for given in by_origin.values():
