@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("runs", nargs="+", metavar="RUN_OR_BENCHMARK",
         help="a benchmark's name or run id, or a trial's run id")  # fmt: skip
     parser.add_argument("--reference", metavar="METHOD",
-        help="the others are compared with it [the first run's, or benchmark's by name]")  # fmt: skip
+        help="that others are compared with [of the first run, by name]")  # fmt: skip
     parser.add_argument("--methods", nargs="+", default=[], metavar="METHOD",
         help="compared with it [all]")  # fmt: skip
     parser.add_argument("--metric", nargs="+", default=METRICS, help=f"[{' '.join(METRICS)}]")
