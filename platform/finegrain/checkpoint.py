@@ -3,11 +3,12 @@
 import json
 from collections.abc import Sequence
 from importlib.metadata import version
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from finegrain.clip import Backbone
@@ -82,6 +83,16 @@ def read_config(directory: Path) -> CheckpointConfig:
         raise CheckpointError(f"{directory} is no checkpoint: {CONFIG} is missing") from error
     except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, ValidationError) as error:
         raise CheckpointError(f"{directory / CONFIG} is damaged: {error}") from error
+
+
+def count_values(directory: Path) -> int:
+    """How many numbers the checkpoint holds, by its header alone; CheckpointError if it can't."""
+    try:
+        with safe_open(directory / WEIGHTS, framework="pt") as stored:
+            shapes = [stored.get_slice(name).get_shape() for name in stored.keys()]  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{directory / WEIGHTS} can't be read: {error}") from error
+    return sum(prod(shape) for shape in shapes)
 
 
 def load_detector(directory: Path, backbone: Backbone) -> Detector:

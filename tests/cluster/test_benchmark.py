@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from safetensors.torch import load_file
 
 from finegrain.cluster.local import local_head, ray_environment
 from tests.conftest import write_category
@@ -97,6 +98,10 @@ def test_mlflow_has_the_parent_and_its_trials(finished):
             float(row["image_auroc"]), abs=1e-3
         )
         assert child.data.params["category"] == row["category"]
+        assert child.data.metrics["values"] == sum(
+            tensor.numel()
+            for tensor in load_file(Path(row["checkpoint"], "detector.safetensors")).values()
+        )
         assert len(child.data.tags["git_commit"]) in (7, 40)
 
 

@@ -1,6 +1,6 @@
 """Tables of many methods stay aligned, and their numbers are means counted by hand."""
 
-from finegrain.evaluation.tables import Row, by_category, summary
+from finegrain.evaluation.tables import Row, by_category, markdown, summary
 
 
 def test_ten_methods_at_two_shot_numbers_line_up():
@@ -21,3 +21,7 @@ def test_ten_methods_at_two_shot_numbers_line_up():
     assert len(one.splitlines()[2:]) == 2
     assert one.splitlines()[3].split("|")[1:3] == [" gear   ", "        90.5 / – "]
     assert four.startswith("| 4-shot |")
+
+
+def test_the_rule_of_a_narrow_column_is_still_markdown():
+    assert markdown(["a", "p"], [["b", "–"]]).splitlines()[1] == "| -- | -: |"

@@ -9,10 +9,12 @@ from functools import partial
 from pathlib import Path
 from statistics import fmean
 
+from finegrain.checkpoint import count_values
 from finegrain.cluster.bench import trial_directory
 from finegrain.cluster.plan import Benchmark, Trial, TrialResult
 from finegrain.cluster.report import rows_of
 from finegrain.cluster.trial import CHECKPOINT, HEATMAPS, environment
+from finegrain.errors import CheckpointError
 from finegrain.evaluation.metrics import Scores
 from finegrain.evaluation.tables import means
 from finegrain.files import write_json
@@ -84,6 +86,8 @@ class Recorder:
             for name in ("fit_seconds", "score_ms", "encode_ms", "false_alarms", "detected")
             if (value := getattr(result, name)) is not None
         }
+        if result.status == "ok":
+            measured |= _values(directory / CHECKPOINT)
         scores = {name: 100 * v for name, v in asdict(result.scores).items() if v is not None}
         params = trial.model_dump(
             include={"dataset", "category", "method", "shots", "seed", "backbone", "weights"}
@@ -129,6 +133,14 @@ def _flat(name: str, value: object) -> dict[str, object]:
     if not isinstance(value, Mapping):
         return {name: value}
     return {k: v for key, inner in value.items() for k, v in _flat(f"{name}.{key}", inner).items()}
+
+
+def _values(checkpoint: Path) -> dict[str, int]:
+    """The count of a checkpoint's numbers, nothing where it is gone or damaged."""
+    try:
+        return {"values": count_values(checkpoint)}
+    except CheckpointError:
+        return {}
 
 
 def _summary_metrics(

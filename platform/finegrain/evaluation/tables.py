@@ -28,7 +28,7 @@ class Row:
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """An aligned Markdown table: first column to the left, the others to the right."""
     lines = [list(header), *(list(row) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    widths = [max(2, *(len(line[column]) for line in lines)) for column in range(len(header))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     return "\n".join(
         "| " + " | ".join(_pad(cell, widths[i], i) for i, cell in enumerate(line)) + " |"

@@ -2,11 +2,22 @@
 
 runs.py      a benchmark as a parent run with a nested run for each trial
 published.py the paper's numbers, as runs to compare with
+results.py   the trials of benchmarks, read back
+best.py      the best trial of each category
 registry.py  the checkpoint that is served of each category, its champion
 """
 
 from finegrain.tracking.published import load_published
 from finegrain.tracking.registry import Champion, Registry
+from finegrain.tracking.results import RecordedTrial, recorded_trials
 from finegrain.tracking.runs import BenchmarkRun, default_uri
 
-__all__ = ["BenchmarkRun", "Champion", "Registry", "default_uri", "load_published"]
+__all__ = [
+    "BenchmarkRun",
+    "Champion",
+    "RecordedTrial",
+    "Registry",
+    "default_uri",
+    "load_published",
+    "recorded_trials",
+]

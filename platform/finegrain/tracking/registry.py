@@ -13,12 +13,14 @@ from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
+from mlflow.entities import Run
 from mlflow.entities.model_registry import RegisteredModel
 from mlflow.exceptions import MlflowException
 
 from finegrain.checkpoint import CheckpointConfig, read_config
 from finegrain.errors import CheckpointError, ConfigError
 from finegrain.files import new_directory
+from finegrain.tracking.best import BestRun, best_by_category, category_key
 from finegrain.tracking.runs import EXPERIMENT, PATIENCE, trial_runs
 
 CHAMPION = "champion"
@@ -141,22 +143,44 @@ class Registry:
         Raises:
             ConfigError: no such benchmark, or several trials of a category; choose among them.
         """
-        wanted = {"method": method, "shots": shots, "seed": seed}
         chosen: dict[str, str] = {}
-        runs = trial_runs(self._client, name)
-        for run in runs:
-            params = run.data.params
-            if any(v is not None and params.get(k) != str(v) for k, v in wanted.items()):
-                continue
-            key = f"{params['dataset']}/{params['category']}"
+        for run in self._finished(name, method=method, shots=shots, seed=seed):
+            key = category_key(run)
             if key in chosen:
                 raise ConfigError(
-                    f"{name} has several trials of {key}; choose by --method, --shots and --seed"
+                    f"{name} has several trials of {key}; choose by --method, --shots and --seed, "
+                    "or the best by --metric"
                 )
             chosen[key] = run.info.run_id
-        if not chosen:
-            raise ConfigError(f"experiment {EXPERIMENT} has no finished trial like that of {name}")
         return chosen
+
+    def best_runs(
+        self, name: str, metric: str, *, method: str | None, shots: int | None, seed: int | None
+    ) -> dict[str, BestRun]:
+        """For each DATASET/CATEGORY of a benchmark its best method and number of shots.
+
+        See best.py for how it is chosen, and which of its runs stands for it.
+
+        Raises:
+            ConfigError: no such benchmark or metric, or a category where no trial has it.
+        """
+        runs = self._finished(name, method=method, shots=shots, seed=seed)
+        return best_by_category(runs, metric)
+
+    def _finished(
+        self, name: str, *, method: str | None, shots: int | None, seed: int | None
+    ) -> list[Run]:
+        """The finished trials of that benchmark as wanted; ConfigError if there is none."""
+        given = {"method": method, "shots": shots, "seed": seed}
+        wanted = {param: str(value) for param, value in given.items() if value is not None}
+        runs = [
+            run
+            for run in trial_runs(self._client, name)
+            if all(run.data.params.get(param) == value for param, value in wanted.items())
+        ]
+        if not runs:
+            raise ConfigError(f"experiment {EXPERIMENT} has no finished trial like that of {name}")
+        return runs
 
     def _config(self, run_id: str) -> CheckpointConfig:
         """What the run's checkpoint says of itself."""

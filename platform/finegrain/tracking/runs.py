@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, Run, RunTag, ViewType
+from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
@@ -41,17 +41,38 @@ def open_client(uri: str) -> MlflowClient:
 
 def trial_runs(client: MlflowClient, benchmark: str) -> list[Run]:
     """The finished trials of the latest benchmark of that name, none where there is none."""
+    parent = latest_run(client, benchmark)
+    return finished_trials(client, parent) if parent else []
+
+
+def latest_run(client: MlflowClient, name: str) -> Run | None:
+    """The run of that name that was started last, None where there is none."""
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
-        return []
-    ids = [experiment.experiment_id]
-    named = f"attributes.run_name = '{benchmark}'"
-    parents = client.search_runs(ids, named, max_results=1, order_by=["start_time DESC"])
-    if not parents:
-        return []
-    below = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parents[0].info.run_id}'"
+        return None
+    named = f"attributes.run_name = '{name}'"
+    order = ["start_time DESC"]
+    found = client.search_runs([experiment.experiment_id], named, max_results=1, order_by=order)
+    return found[0] if found else None
+
+
+def finished_trials(client: MlflowClient, parent: Run) -> list[Run]:
+    """The runs that were recorded below a benchmark's and have a result."""
+    below = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent.info.run_id}'"
     finished = f"{below} and attributes.status = 'FINISHED'"
-    return list(client.search_runs(ids, finished, max_results=50_000))
+    return search_all(client, str(parent.info.experiment_id), finished)
+
+
+def search_all(client: MlflowClient, experiment: str, query: str) -> list[Run]:
+    """Every active run that the query finds, over all pages of the answer."""
+    found: list[Run] = []
+    token: str | None = None
+    while True:
+        page = client.search_runs([experiment], query, max_results=1000, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found
 
 
 class BenchmarkRun:
@@ -127,20 +148,9 @@ class BenchmarkRun:
 
     def _children(self) -> dict[str, Run]:
         """The nested runs by trial name."""
-        children: dict[str, Run] = {}
-        token: str | None = None
-        while True:
-            page = self._client.search_runs(
-                [self._experiment],
-                f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{self.run_id}'",
-                run_view_type=ViewType.ACTIVE_ONLY,
-                max_results=1000,
-                page_token=token,
-            )
-            children |= {run.data.tags[TRIAL]: run for run in page if TRIAL in run.data.tags}
-            token = page.token
-            if not token:
-                return children
+        below = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{self.run_id}'"
+        found = search_all(self._client, self._experiment, below)
+        return {run.data.tags[TRIAL]: run for run in found if TRIAL in run.data.tags}
 
     def _log(
         self,
