@@ -50,10 +50,11 @@ def main() -> int:
     knows = "recorded seconds" if args.known else "default seconds"
     title = f"{len(results)} trials, orders by {knows}"
     text = (
-        f"{title}; driver {serial.start:g} + {serial.finish:g} s and MLflow {serial.record:g} s a "
-        f"trial, {serial.load:g} s of loading a worker.\nThrough Ray go {size:.0f} bytes a trial, "
-        f"{size * len(results) / 2**20:.2f} MiB in all, inlined with the calls; nothing lies in "
-        f"the object store.\n\n{order_tables(rows)}\n"
+        f"{title}. Driver {serial.start:g} + {serial.finish:g} s and MLflow {serial.record:g} s a "
+        f"trial, loading {serial.load:g} s a worker.\n"
+        f"Through Ray go {size:.0f} bytes a trial, {size * len(results) / 2**20:.2f} MiB in all, "
+        "each inlined in a call (below 100 KiB), so the object store has none of it: images, "
+        f"tokens and results are on disk.\n\n{order_tables(rows)}\n"
     )
     write_text(args.output / "scale.md", text)
     write_text(args.output / "scale.csv", csv_text(rows))

@@ -2,15 +2,17 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from finegrain.cluster.replay import Replayed
 from finegrain.evaluation.tables import markdown
 
 COLUMNS = ("workers", "makespan_s", "speed_up", "utilisation", "encoding", "tail_s",
            "driver_busy", "mlflow_busy", "mlflow_lag_s", "limit")  # fmt: skip
+STYLES = {"plan": "C0o-", "longest": "C1s-", "grouped": "C2D--"}  # the last lies over another
 
 
 def _cells(row: Replayed) -> list[str]:
@@ -61,31 +63,33 @@ def csv_text(rows: Sequence[Replayed]) -> str:
 
 
 def plot(rows: Sequence[Replayed], title: str) -> bytes:
-    """A PNG: makespan over workers for each order, beside what no order can beat."""
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    times, gains = figure.subplots(1, 2)
-    styles: Mapping[str, str] = {"plan": "C0", "longest": "C1", "grouped": "C2"}
+    """A PNG: makespan over workers for each order beside the least possible; what limits it."""
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    times, shares = figure.subplots(1, 2)
     ideal = {row.outcome.workers: row.ideal for row in rows}
-    times.plot(list(ideal), list(ideal.values()), "k--", label="least possible", zorder=1)
-    best: dict[int, float] = {}
-    for row in rows:
-        count, took = row.outcome.workers, row.outcome.makespan
-        best[count] = min(took, best.get(count, took))
-    for order in dict.fromkeys(row.order for row in rows):
+    times.plot(list(ideal), list(ideal.values()), "k:", label="least possible")
+    for order, style in STYLES.items():
         same = [row for row in rows if row.order == order]
         counts = [row.outcome.workers for row in same]
-        spans = [row.outcome.makespan for row in same]
-        used = [100 * ideal[count] / span for count, span in zip(counts, spans, strict=True)]
-        times.plot(counts, spans, marker="o", markersize=4, label=order, color=styles[order])
-        gains.plot(counts, used, marker="o", markersize=4, label=order, color=styles[order])
+        times.plot(counts, [row.outcome.makespan for row in same], style, ms=4, label=order)
+        used = [100 * row.ideal / row.outcome.makespan for row in same]
+        shares.plot(counts, used, style, ms=4, label=order)
+    for row in rows:
+        if row.order == "grouped":
+            shares.annotate(row.limit, (row.outcome.workers, 3), rotation=90, ha="center",
+                            va="bottom", fontsize=8, color="dimgrey")  # fmt: skip
     times.set(yscale="log", ylabel="seconds until the last result")
-    gains.set(ylim=(0, 105), ylabel="least possible / taken, %")
-    for axes in (times, gains):
+    times.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    times.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    times.yaxis.set_minor_formatter(NullFormatter())
+    shares.set(ylim=(0, 105), ylabel="least possible / taken, %")
+    shares.set_title("in grey: what limits the grouped order", fontsize=9)
+    for axes in (times, shares):
         axes.set_xscale("log", base=2)
         axes.set_xticks(list(ideal), [str(count) for count in ideal])
         axes.set_xlabel("workers")
-        axes.grid(alpha=0.3)
-        axes.legend()
+        axes.grid(alpha=0.3, which="both")
+    times.legend()
     figure.suptitle(title)
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=120)
