@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from finegrain.cluster.replay import bytes_a_trial, recorded_trials, replay
-from finegrain.cluster.scale import Serial
+from finegrain.cluster.scale import SERVER_SECONDS, Serial
 from finegrain.cluster.scale_report import csv_text, order_tables, plot
 from finegrain.errors import InputError
 from finegrain.files import write_bytes, write_text
@@ -31,7 +31,8 @@ def main() -> int:
     add = parser.add_argument_group("seconds, as measured by jobs/bench_overhead.py").add_argument
     add("--start", type=float, default=default.start, help="driver, a trial [%(default)s]")
     add("--finish", type=float, default=default.finish, help="driver, a trial [%(default)s]")
-    add("--record", type=float, default=default.record, help="MLflow, a trial [%(default)s]")
+    add("--record", type=float, default=default.record, help="MLflow, a trial "
+        f"[%(default)s of a database file; {SERVER_SECONDS} of its server]")  # fmt: skip
     add(
         "--load",
         type=float,
