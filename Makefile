@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .PHONY: setup test-anomalib demo test lint types unit head mlflow bench-overhead bench-metrics \
-	pretrain eval-backbone bench-clip serve bench-serve browser
+	pretrain eval-backbone bench-clip serve bench-serve browser check-deploy simulate-scale
 
 demo: setup  ## the main job on the factory: a Ray head on loopback, the benchmark, its table
 	$(BIN)/python jobs/demo.py --output runs/demo-$$(date +%Y%m%d-%H%M%S) --shots 1 4 --seeds 0 1 \
@@ -48,6 +48,13 @@ bench-overhead: setup  ## what a trial costs beyond its detector
 
 bench-metrics: setup  ## our metrics against 200 thresholds, 500 maps of 400 x 400
 	$(BIN)/python -m tests.evaluation.slow_metrics
+
+# CRDS: config/crd/bases of KubeRay's operator, with ray.io_rayjobs.yaml and ray.io_rayservices.yaml
+check-deploy: setup  ## cluster.yaml and deploy/ against Ray's schemas and KubeRay's definitions
+	KUBERAY_CRDS=$(abspath $(CRDS)) $(BIN)/python -m pytest tests/test_deploy.py
+
+simulate-scale: setup  ## recorded benchmarks on 1 to 256 workers: make simulate-scale ARGS="runs/A"
+	$(BIN)/python jobs/simulate_scale.py $(ARGS)
 
 pretrain: setup  ## the bundled CLIP from nothing, below runs/pretrain_backbone
 	$(BIN)/python jobs/pretrain_backbone.py $(ARGS)

@@ -1,24 +1,48 @@
 #!/usr/bin/env python
-"""What a trial costs beyond its detector: 100 trials that compute nothing, over Ray and MLflow."""
+"""What a trial costs beyond its detector: 100 trials that compute nothing, over Ray and MLflow.
+
+With --recorded, also what MLflow takes for each trial of a real benchmark, in a file and a server.
+"""
 
 import argparse
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import numpy as np
 import ray
 from PIL import Image
 
 from finegrain.cluster.bench import Share
 from finegrain.cluster.full import full_benchmark
+from finegrain.cluster.replay import record_seconds
+from finegrain.loopback import free_ports
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=100, help="[100]")
-    trials = parser.parse_args().trials
+    parser.add_argument("--recorded", type=Path, metavar="DIR", help="a benchmark's folder")
+    args = parser.parse_args()
+    empty_trials(args.trials)
+    if args.recorded:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            uri = f"sqlite:///{folder / 'file.db'}"
+            took = record_seconds(args.recorded, uri, folder / "file", args.trials)
+            print(f"MLflow in a database file: {took:.3f} s a trial")
+            with mlflow_server(folder) as address:
+                took = record_seconds(args.recorded, address, folder / "server", args.trials)
+            print(f"MLflow behind its server on loopback: {took:.3f} s a trial")
+    return 0
+
+
+def empty_trials(trials: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for split in ("train/good", "test/good"):
@@ -28,21 +52,50 @@ def main() -> int:
         ray.init("local", log_to_driver=False)
         slots = int(ray.cluster_resources()["CPU"])
         ends: list[float] = []
-        start = time.perf_counter()
+        start, driver = time.perf_counter(), time.thread_time()
         full_benchmark(
             {"dataset": "folder", "data_root": folder / "data", "methods": ["chance"],
              "shots": [1], "seeds": range(trials)},
             output=folder / "runs" / "overhead", resume=None, tracking_uri=None, share=Share(),
             tell=lambda line: ends.append(time.perf_counter()) if line.startswith("[") else None,
         )  # fmt: skip
-        total = time.perf_counter() - start
+        total, driver = time.perf_counter() - start, time.thread_time() - driver
         ray.shutdown()
     steady = (ends[-1] - ends[slots - 1]) / (trials - slots)
     print(
         f"{trials} trials on {slots} slots: {total:.1f} s in all, {total / trials:.2f} s a trial;"
     )
     print(f"first result after {ends[0] - start:.1f} s, then {steady * slots:.2f} s of a slot each")
-    return 0
+    print(f"the driver's own thread computed for {driver / trials:.3f} s a trial")
+
+
+@contextmanager
+def mlflow_server(folder: Path) -> Iterator[str]:
+    """An MLflow server on loopback for the block."""
+    [port] = free_ports(1)
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
+               "--workers", "1", "--backend-store-uri", f"sqlite:///{folder / 'server.db'}",
+               "--artifacts-destination", str(folder / "artifacts")]  # fmt: skip
+    address = f"http://127.0.0.1:{port}"
+    with (folder / "server.log").open("wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            deadline = time.monotonic() + 120
+            while not _answers(address):
+                if server.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError((folder / "server.log").read_text()[-2000:])
+                time.sleep(0.5)
+            yield address
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def _answers(address: str) -> bool:
+    try:
+        return httpx.get(f"{address}/health", timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 if __name__ == "__main__":

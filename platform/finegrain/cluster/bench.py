@@ -26,6 +26,7 @@ from pydantic import ValidationError
 from ray import tune
 from ray.tune import Callback, FailureConfig, RunConfig, TuneConfig
 
+from finegrain.cluster.order import in_order
 from finegrain.cluster.plan import Benchmark, Trial, TrialResult, read_result
 from finegrain.cluster.trial import RESULT, Worker, failed, store
 from finegrain.errors import ConfigError
@@ -109,7 +110,7 @@ def run_missing(
     share: Share,
     report: Callable[[TrialResult], None],
 ) -> None:
-    """Run each trial that has no "ok" result, reporting every new result as it comes."""
+    """Run each trial without an "ok" result, in the order of order.py; report each as it comes."""
     missing = [t for t in trials if t.name not in results or results[t.name].status != "ok"]
     if not missing:
         return
@@ -117,6 +118,7 @@ def run_missing(
     if not ray.is_initialized():
         # "local" even where a cluster's address lies in /tmp/ray: that one may be long dead
         ray.init(os.environ.get("RAY_ADDRESS") or "local", log_to_driver=False)
+    missing = in_order(missing, _slots(share) or len(missing), results.values())
     threads = max(1, int(share.cpus))
     snapshots = directory / "tune"
     shutil.rmtree(snapshots, ignore_errors=True)
@@ -141,6 +143,13 @@ def run_missing(
     )
     tuner.fit()
     shutil.rmtree(snapshots, ignore_errors=True)
+
+
+def _slots(share: Share) -> int:
+    """How many trials the cluster runs at once; 0 where an autoscaler has yet to bring nodes."""
+    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    slots = there.get("CPU", 0.0) / share.cpus
+    return int(min(slots, there.get("GPU", 0.0) / share.gpus) if share.gpus else slots)
 
 
 def quiet_tune() -> None:

@@ -4,18 +4,23 @@ A trial costs its fit and the scoring of every test image; a category's test ima
 for all trials of a benchmark, and so are the changed copies of each shot that calibrate thresholds.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
-from typing import NamedTuple
-
-from pydantic import ValidationError
 
 from finegrain.calibration import COPIES
-from finegrain.clip.openclip import QUICK
 from finegrain.cluster.bench import TRIALS
+from finegrain.cluster.costs import (
+    CORE,
+    ENCODE_MS,
+    FIT_SECONDS,
+    SCORE_MS,
+    Cost,
+    cost_of,
+    mean_costs,
+    read_timed,
+)
 from finegrain.cluster.paper.exhibits import CLIP, Exhibit, Group
 from finegrain.cluster.paper.inputs import Inputs, missing
 from finegrain.cluster.plan import TrialResult
@@ -29,15 +34,6 @@ from finegrain.evaluation.tables import markdown
 TEST_IMAGES = {"mvtec": 115, "visa": 180, "realiad": 764}  # of a category on average, where unseen
 
 
-class Cost(NamedTuple):
-    """Seconds of one fit, milliseconds an image, and the device that they were measured on."""
-
-    fit_seconds: float
-    score_ms: float
-    encode_ms: float
-    device: str
-
-
 @dataclass(frozen=True)
 class Planned:
     """One method of a group: how many trials, for how long, and how that is known."""
@@ -49,74 +45,21 @@ class Planned:
     device: str
 
 
-CORE = "one CPU core"
-# Measured beforehand for the ViT-B-16-plus-240 in CPU time of one thread of a shared machine:
-# float32, random weights, 4 shots of the factory's gear; a fit is extrapolated to 100 epochs.
-FIT_SECONDS, SCORE_MS, ENCODE_MS = 640.0, 21.0, 796.0
-# Encoding is scaled by the work of the image tower, about 2 × parameters × tokens, in GFLOP.
-GFLOP = {
-    **dict.fromkeys(("bundled", "efficientnet_lite1"), 3.0),  # by their measured 47 ms
-    "resnet18": 3.6,
-    "wide_resnet50_2": 23.0,
-    "ViT-B-32": 8.6,
-    "ViT-B-16": 34.0,
-    "ViT-B-16-plus": 46.0,
-    CLIP: 53.0,
-    "ViT-L-14": 156.0,
-    "ViT-L-14-336": 351.0,
-    "ViT-H-14": 325.0,
-}
-LEARNED = ("finegrained", "promptad")  # the others' fits are short beside encoding
-
-
 def recorded_costs(folders: Sequence[Path]) -> dict[tuple[str, str], Cost]:
     """(method, backbone) -> means over the results of the benchmarks in or below the folders.
 
     A variant counts to its own name and to its method's.
     """
-    found: dict[tuple[str, str], list[TrialResult]] = defaultdict(list)
+    found: list[TrialResult] = []
     for folder in folders:
         paths = sorted(folder.glob(f"**/{TRIALS}/*/{RESULT}"))
         if not paths:
             raise ConfigError(f"{folder} holds no results of a benchmark to take timings from")
-        for result in filter(None, map(_read, paths)):
-            method = result.trial.method
-            for name in {method, method.partition(":")[0]}:
-                found[name, result.trial.backbone].append(result)
-    return {key: _mean(results) for key, results in found.items()}
-
-
-def _read(path: Path) -> TrialResult | None:
-    """A result with all its timings, of whatever version; None where it has none."""
-    try:
-        result = TrialResult.model_validate_json(path.read_bytes())
-    except ValidationError:
-        return None
-    timings = (result.fit_seconds, result.score_ms, result.encode_ms)
-    return None if None in timings else result
-
-
-def _mean(results: Sequence[TrialResult]) -> Cost:
-    def mean(name: str) -> float:
-        return fmean(float(getattr(result, name)) for result in results)
-
-    devices = Counter(result.environment.get("device", "unknown") for result in results)
-    return Cost(
-        mean("fit_seconds"),
-        mean("score_ms"),
-        mean("encode_ms"),
-        f"{devices.most_common(1)[0][0]} (--timings)",
-    )
-
-
-def cost_of(method: str, backbone: str, recorded: Mapping[tuple[str, str], Cost]) -> Cost:
-    """Recorded, or the default; an unknown backbone costs what the ViT-B-16-plus-240 does."""
-    name = method.partition(":")[0]
-    if found := recorded.get((method, backbone)) or recorded.get((name, backbone)):
-        return found
-    work = GFLOP.get(backbone.removesuffix(QUICK), GFLOP[CLIP]) / GFLOP[CLIP]
-    fit = FIT_SECONDS if name in LEARNED else 1.0
-    return Cost(fit, SCORE_MS, ENCODE_MS * work, f"{CORE} (default)")
+        found += filter(None, map(read_timed, paths))
+    return {
+        key: cost._replace(device=f"{cost.device} (--timings)")
+        for key, cost in mean_costs(found).items()
+    }
 
 
 def plan_costs(
