@@ -14,6 +14,7 @@ import fcntl
 import logging
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ from typing import Any
 import ray
 from pydantic import ValidationError
 from ray import tune
-from ray.tune import Callback, FailureConfig, RunConfig, TuneConfig
+from ray.exceptions import RayError
+from ray.tune import Callback, FailureConfig, RunConfig, TuneConfig, TuneError
 
 from finegrain.cluster.plan import Benchmark, Trial, TrialResult, read_result
 from finegrain.cluster.trial import RESULT, Worker, failed, store
@@ -32,7 +34,7 @@ from finegrain.errors import ConfigError
 from finegrain.files import write_text
 
 BENCHMARK, TRIALS = "benchmark.json", "trials"
-RETRIES = 2  # of a trial whose process died or raised what is not an InputError
+ATTEMPTS = 3  # at a trial whose process dies, or raises what is not an InputError
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,15 @@ class Share:
     def device(self) -> str:
         """Where a trial computes."""
         return "cuda" if self.gpus else "cpu"
+
+
+class RunEndedError(Exception):
+    """Tune or its cluster gave up before every trial had run."""
+
+
+def first_line(error: BaseException) -> str:
+    """What is said of an error in a message."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def check_new(directory: Path) -> None:
@@ -109,7 +120,11 @@ def run_missing(
     share: Share,
     report: Callable[[TrialResult], None],
 ) -> None:
-    """Run each trial that has no "ok" result, reporting every new result as it comes."""
+    """Run each trial that has no "ok" result, reporting every new result as it comes.
+
+    Raises:
+        RunEndedError: the cluster is lost; what is on disk stays valid.
+    """
     missing = [t for t in trials if t.name not in results or results[t.name].status != "ok"]
     if not missing:
         return
@@ -117,30 +132,55 @@ def run_missing(
     if not ray.is_initialized():
         # "local" even where a cluster's address lies in /tmp/ray: that one may be long dead
         ray.init(os.environ.get("RAY_ADDRESS") or "local", log_to_driver=False)
-    threads = max(1, int(share.cpus))
-    snapshots = directory / "tune"
-    shutil.rmtree(snapshots, ignore_errors=True)
+    for _ in range(ATTEMPTS):
+        try:
+            died = _run_round(missing, directory, share, report)
+        except (RayError, TuneError, OSError, RuntimeError) as error:
+            raise RunEndedError(first_line(error)) from error
+        missing = [trial for trial in missing if trial.name in died]
+        if not missing:
+            return
+    for trial in missing:
+        result = failed(trial, f"failed {ATTEMPTS} times: {died[trial.name]}")
+        with suppress(OSError):  # the disk may be full
+            store(result, trial_directory(directory, trial))
+        report(result)
+
+
+def _run_round(
+    trials: Sequence[Trial], directory: Path, share: Share, report: Callable[[TrialResult], None]
+) -> dict[str, str]:
+    """Run each trial once; gives the last words of those that died, by name.
+
+    Tune's own retries are off: a process that is killed between two trials fails the next one
+    twice, and Tune then gives up whatever is left of its retries.
+    """
+    reporter = _Reporter(directory, report)
+    snapshots = tempfile.mkdtemp(prefix="finegrain-tune-")
     tuner = tune.Tuner(
         tune.with_resources(_trainable, {"cpu": share.cpus, "gpu": share.gpus}),
         param_space={
-            "trial": tune.grid_search([trial.model_dump(mode="json") for trial in missing]),
+            "trial": tune.grid_search([trial.model_dump(mode="json") for trial in trials]),
             "directory": str(directory),
             "device": share.device,
-            "threads": threads,
+            "threads": max(1, int(share.cpus)),
         },
         tune_config=TuneConfig(
             reuse_actors=True, trial_name_creator=_name, trial_dirname_creator=_name
         ),
         run_config=RunConfig(
             name="trials",
-            storage_path=str(snapshots),
-            failure_config=FailureConfig(max_failures=RETRIES),
-            callbacks=[_Reporter(directory, report)],
+            storage_path=snapshots,
+            failure_config=FailureConfig(max_failures=0),
+            callbacks=[reporter],
             verbose=0,
         ),
     )
-    tuner.fit()
-    shutil.rmtree(snapshots, ignore_errors=True)
+    try:
+        tuner.fit()
+    finally:
+        shutil.rmtree(snapshots, ignore_errors=True)
+    return reporter.died
 
 
 def _quiet_tune() -> None:
@@ -173,9 +213,10 @@ def _worker(device: str, threads: int) -> Worker:
 
 
 class _Reporter(Callback):
-    """Hands every result on, and writes one for a trial that never came to write its own."""
+    """Hands every result on, and keeps the last words of trials that never came to write one."""
 
     def __init__(self, directory: Path, report: Callable[[TrialResult], None]) -> None:
+        self.died: dict[str, str] = {}
         self._directory = directory
         self._report = report
 
@@ -191,10 +232,7 @@ class _Reporter(Callback):
         self._report(result or failed(ours, unseen))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Tune's word that the trainable raised, or its process died, once too often."""
+        """Tune's word that the trainable raised, or its process died."""
         ours = Trial.model_validate(trial.config["trial"])
         lines = trial.get_error().args[0] if trial.get_error() else "its process died"
-        result = failed(ours, f"failed {RETRIES + 1} times: {str(lines).strip().splitlines()[-1]}")
-        with suppress(OSError):  # a full disk must not end the trials that still run
-            store(result, trial_directory(self._directory, ours))
-        self._report(result)
+        self.died[ours.name] = str(lines).strip().splitlines()[-1]

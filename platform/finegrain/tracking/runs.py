@@ -126,8 +126,8 @@ class BenchmarkRun:
         return str(run.info.run_id)
 
     def _children(self) -> dict[str, Run]:
-        """The nested runs by trial name."""
-        children: dict[str, Run] = {}
+        """The nested runs by trial name; of two of one trial, as lost answers leave, one stays."""
+        found: list[Run] = []
         token: str | None = None
         while True:
             page = self._client.search_runs(
@@ -137,10 +137,23 @@ class BenchmarkRun:
                 max_results=1000,
                 page_token=token,
             )
-            children |= {run.data.tags[TRIAL]: run for run in page if TRIAL in run.data.tags}
+            found += page
             token = page.token
             if not token:
-                return children
+                break
+        children: dict[str, Run] = {}
+        for run in found:
+            if name := run.data.tags.get(TRIAL):
+                children[name] = self._only_one(run, children.get(name))
+        return children
+
+    def _only_one(self, run: Run, other: Run | None) -> Run:
+        """Whichever has ended; the other is deleted."""
+        if other is None:
+            return run
+        kept, gone = (run, other) if other.info.status == "RUNNING" else (other, run)
+        self._client.delete_run(gone.info.run_id)
+        return kept
 
     def _log(
         self,
