@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -11,9 +12,14 @@ from collections import Counter
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pytest
 from mlflow import MlflowClient
 
+from finegrain.cluster import full
+from finegrain.cluster.bench import Share, trial_directory
+from finegrain.cluster.full import full_benchmark
 from finegrain.cluster.local import ray_environment
+from finegrain.cluster.trial import Worker
 
 JOBS = Path(__file__).parents[1] / "jobs"
 FULL = JOBS / "full_benchmark.py"
@@ -23,6 +29,35 @@ def grid(data, output, methods=("spade", "padim"), shots=(1, 2), seeds=(0,)):
     """Arguments of a benchmark on plates, in the MVTec-AD layout, as `write_category` makes them"""
     return ["--dataset", "folder", "--data-root", data, "--methods", *methods,
             "--shots", *shots, "--seeds", *seeds, "--output", output]  # fmt: skip
+
+
+def one_after_the_other(trials, results, directory, share, report):
+    """In place of `run_missing`: the same without Ray, in this process."""
+    worker = Worker(share.device, threads=1)
+    for trial in trials:
+        if trial.name not in results or results[trial.name].status != "ok":
+            report(worker.run(trial, trial_directory(directory, trial)))
+
+
+def undisturbed_rows(data, directory, methods, shots, seeds):
+    """The rows of results.csv as one process makes them, without timings."""
+    asked = {"dataset": "folder", "data_root": data, "methods": methods, "shots": shots,
+             "seeds": seeds}  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(full, "run_missing", one_after_the_other)
+        assert full_benchmark(
+            asked, output=directory, resume=None, tracking_uri=None, share=Share(), tell=print
+        )
+    return without_timings(directory)
+
+
+def run_here(monkeypatch, script, *arguments):
+    """The exit status of a script that is run in this process, without Ray."""
+    monkeypatch.setattr(full, "run_missing", one_after_the_other)
+    monkeypatch.setattr(sys, "argv", [str(script), *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(script), run_name="__main__")
+    return ended.value.code
 
 
 def submit(head, *arguments):

@@ -6,7 +6,15 @@ from types import SimpleNamespace
 import pytest
 
 from finegrain.cluster import bench
-from finegrain.cluster.bench import Share, _Reporter, create, load, only_driver, trial_directory
+from finegrain.cluster.bench import (
+    Share,
+    _Reporter,
+    create,
+    load,
+    only_driver,
+    run_missing,
+    trial_directory,
+)
 from finegrain.cluster.plan import plan, read_result, resolve
 from finegrain.errors import ConfigError
 
@@ -23,17 +31,38 @@ def trial(benchmark):
     return plan(benchmark)[0]
 
 
+@pytest.fixture
+def rounds(monkeypatch):
+    """What died in each round, in place of rounds over Ray."""
+    outcomes = []
+    monkeypatch.setattr(bench, "_run_round", lambda *_: outcomes.pop(0))
+    monkeypatch.setattr(bench.ray, "is_initialized", lambda: True)
+    return outcomes
+
+
 def tune_trial(trial, error=None):
     return SimpleNamespace(config={"trial": trial.model_dump(mode="json")}, get_error=lambda: error)
 
 
-def test_a_trial_that_never_wrote_a_result_is_given_a_failed_one(trial, tmp_path):
+def test_a_trial_that_dies_each_time_is_given_a_failed_result(trial, tmp_path, rounds):
+    rounds += [{trial.name: "out of memory"}] * 3
     reported = []
-    reporter = _Reporter(tmp_path, reported.append)
+    run_missing([trial], {}, tmp_path, Share(), reported.append)
+    assert reported[0].error == "failed 3 times: out of memory"
+    assert read_result(trial_directory(tmp_path, trial) / "result.json", trial) == reported[0]
+
+
+def test_a_trial_that_dies_is_run_again(trial, tmp_path, rounds):
+    rounds += [{trial.name: "its process died"}, {}]
+    run_missing([trial], {}, tmp_path, Share(), lambda result: pytest.fail(str(result)))
+    assert not rounds
+
+
+def test_the_last_words_of_a_trial(trial, tmp_path):
+    reporter = _Reporter(tmp_path, pytest.fail)
     died = RuntimeError("ray::_trainable\nActorDiedError: out of memory")
     reporter.on_trial_error(0, [], tune_trial(trial, died))
-    assert reported[0].error == "failed 3 times: ActorDiedError: out of memory"
-    assert read_result(trial_directory(tmp_path, trial) / "result.json", trial) == reported[0]
+    assert reporter.died == {trial.name: "ActorDiedError: out of memory"}
 
 
 def test_a_result_that_the_driver_cannot_see_is_a_failure(trial, tmp_path):
@@ -43,15 +72,15 @@ def test_a_result_that_the_driver_cannot_see_is_a_failure(trial, tmp_path):
     assert "storage all nodes share" in reported[0].error
 
 
-def test_a_full_disk_does_not_end_the_other_trials(trial, tmp_path, monkeypatch):
+def test_a_full_disk_does_not_end_the_other_trials(benchmark, tmp_path, monkeypatch, rounds):
     def no_space(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(bench, "store", no_space)
-    reported = []
-    reporter = _Reporter(tmp_path, reported.append)
-    reporter.on_trial_error(0, [], tune_trial(trial, RuntimeError("No space left on device")))
-    assert reported[0].error == "failed 3 times: No space left on device"
+    trials, reported = plan(benchmark), []
+    rounds += [{trial.name: "No space left on device" for trial in trials}] * 3
+    run_missing(trials, {}, tmp_path, Share(), reported.append)
+    assert [r.error for r in reported] == ["failed 3 times: No space left on device"] * 2
 
 
 def test_a_benchmark_is_read_back_as_it_was(benchmark, tmp_path):

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import psutil
@@ -47,12 +47,12 @@ def cluster(*cpus):
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def trial_process(raylet):
-    """The process that runs the trials of a node."""
-    for process in psutil.Process(raylet).children(recursive=True):
-        if process.name().startswith("ray::Impli"):
-            return process
-    raise AssertionError(f"{psutil.Process(raylet).children(recursive=True)}")
+def trial_processes(raylet):
+    """The processes that run the trials of a node."""
+    with suppress(psutil.NoSuchProcess):
+        found = psutil.Process(raylet).children(recursive=True)
+        return [process for process in found if process.name().startswith("ray::Impl")]
+    return []
 
 
 def fell(raylet):
@@ -60,6 +60,12 @@ def fell(raylet):
     node = psutil.Process(raylet)
     for process in [node, *node.children(recursive=True)]:
         os.kill(process.pid, signal.SIGKILL)
+
+
+def head_fell(nodes):
+    """The head loses its power."""
+    os.kill(nodes.gcs, signal.SIGKILL)
+    fell(nodes.head)
 
 
 def main() -> None:

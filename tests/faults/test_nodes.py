@@ -10,7 +10,9 @@ from tests.benchmarks import (
     without_timings,
 )
 from tests.faults.conftest import METHODS, SEEDS, SHOTS
-from tests.faults.nodes import cluster, fell, trial_process
+from tests.faults.nodes import cluster, fell, head_fell, trial_processes
+
+pytestmark = pytest.mark.faults
 
 
 @pytest.fixture(scope="module")
@@ -19,33 +21,55 @@ def nodes():
         yield running
 
 
-def disturbed(nodes, data, directory, fault, begun=3):
-    """Run a benchmark, with a fault when some of its trials are done."""
+def begin(data, directory, address):
+    """A driver that runs a benchmark of 24 trials."""
     arguments = grid(data, directory, METHODS, SHOTS, SEEDS)
-    with driving(directory / "log", *arguments, address=nodes.address) as driver:
-        driver.wait_for(lambda: len(results_on_disk(directory)) >= begun)
-        fault()
-        left = len(METHODS) * len(SHOTS) * len(SEEDS) * 2 - len(results_on_disk(directory))
-        assert left > 0
-        status = driver.end()
-    print(driver.output)
-    return status
+    return driving(directory.with_suffix(".log"), *arguments, address=address)
+
+
+def some(directory, count=3):
+    return lambda: len(results_on_disk(directory)) >= count
+
+
+def busy(nodes):
+    """The first of the nodes that runs trials."""
+    return next((raylet for raylet in nodes.raylets if trial_processes(raylet)), None)
 
 
 def test_a_trials_process_is_killed(nodes, data, undisturbed, tmp_path):
-    status = disturbed(nodes, data, tmp_path, lambda: trial_process(nodes.raylets[0]).kill())
-    assert status == 0
-    assert without_timings(tmp_path) == undisturbed
-    check_recorded_once(tmp_path)
+    directory = tmp_path / "killed"
+    with begin(data, directory, nodes.address) as driver:
+        driver.wait_for(some(directory))
+        trial_processes(busy(nodes))[0].kill()
+        assert len(results_on_disk(directory)) < len(undisturbed)
+        assert driver.end() == 0
+    assert without_timings(directory) == undisturbed
+    check_recorded_once(directory)
 
 
 def test_a_node_falls(nodes, data, undisturbed, tmp_path):
-    assert disturbed(nodes, data, tmp_path, lambda: fell(nodes.raylets[0])) == 0
-    assert without_timings(tmp_path) == undisturbed
-    check_recorded_once(tmp_path)
+    directory = tmp_path / "fallen"
+    with begin(data, directory, nodes.address) as driver:
+        driver.wait_for(some(directory))
+        fell(busy(nodes))
+        assert len(results_on_disk(directory)) < len(undisturbed)
+        assert driver.end() == 0
+    assert without_timings(directory) == undisturbed
+    check_recorded_once(directory)
 
 
-def test_the_head_dies(nodes, data, undisturbed, tmp_path):
-    import os, time
-    t=time.time()
-    assert disturbed(nodes, data, tmp_path, lambda: os.kill(nodes.gcs, 9)) == 0
+def test_the_head_falls_and_another_goes_on(data, undisturbed, tmp_path):
+    directory = tmp_path / "headless"
+    with cluster(1) as nodes, begin(data, directory, nodes.address) as driver:
+        driver.wait_for(some(directory))
+        head_fell(nodes)
+        assert driver.end(seconds=90) != 0
+        assert f"--resume {directory} runs what is missing" in driver.output
+    before = {path: path.stat().st_mtime_ns for path in results_on_disk(directory)}
+    assert 3 <= len(before) < len(undisturbed)
+    log = tmp_path / "resumed.log"
+    with cluster(1) as nodes, driving(log, "--resume", directory, address=nodes.address) as driver:
+        assert driver.end() == 0
+    assert all(path.stat().st_mtime_ns == then for path, then in before.items())
+    assert without_timings(directory) == undisturbed
+    check_recorded_once(directory)

@@ -60,6 +60,7 @@ def run_benchmark(
         results = stored_results(directory, trials)
         done = sum(result.status == "ok" for result in results.values())
         tell(f"{len(trials)} trials, {done} of them done before; results in {directory}")
+        tell(f"Whatever may end this early, --resume {directory} runs what is missing then")
         recorder = Recorder(benchmark, directory, uri or default_uri(directory), tell)
         progress = Progress(done, len(trials), tell)
         told: dict[str, TrialResult] = {}
@@ -135,7 +136,7 @@ def _conclude(
     recorder.finish(trials, results)
     complete = len(done) == len(trials)
     if not (written and complete):
-        tell(f"To run what is missing: --resume {directory}")
+        tell(f"Run what is missing with --resume {directory}")
     return written and complete
 
 

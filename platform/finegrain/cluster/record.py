@@ -167,4 +167,3 @@ def _summary_metrics(
             if values := means(group, metric):
                 found[f"{method}_{shots}shot_{metric}"] = fmean(values)
     return found
-
