@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: setup test-anomalib demo test lint types unit head mlflow bench-overhead bench-metrics \
+.PHONY: setup test-anomalib test-faults demo test lint types unit head mlflow bench-overhead bench-metrics \
 	pretrain eval-backbone bench-clip serve bench-serve browser
 
 demo: setup  ## the main job on the factory: a Ray head on loopback, the benchmark, its table
@@ -23,6 +23,9 @@ types:
 
 unit:
 	$(BIN)/python -m pytest $(ARGS)
+
+test-faults: setup  ## nodes, processes, head, MLflow and disk fail during benchmarks
+	$(BIN)/python -m pytest -m '' tests/faults $(ARGS)
 
 head: setup  ## a Ray head on loopback until Ctrl-C
 	$(BIN)/python jobs/head.py
