@@ -21,10 +21,10 @@ def nodes():
         yield running
 
 
-def begin(data, directory, address):
+def begin(data, directory, address, **environment):
     """A driver that runs a benchmark of 24 trials."""
     arguments = grid(data, directory, METHODS, SHOTS, SEEDS)
-    return driving(directory.with_suffix(".log"), *arguments, address=address)
+    return driving(directory.with_suffix(".log"), *arguments, address=address, **environment)
 
 
 def some(directory, count=3):
@@ -60,10 +60,12 @@ def test_a_node_falls(nodes, data, undisturbed, tmp_path):
 
 def test_the_head_falls_and_another_goes_on(data, undisturbed, tmp_path):
     directory = tmp_path / "headless"
-    with cluster(1) as nodes, begin(data, directory, nodes.address) as driver:
+    patience = {"RAY_gcs_rpc_server_reconnect_timeout_s": "10"}  # 60 s where nothing is said
+    with cluster(1) as nodes, begin(data, directory, nodes.address, **patience) as driver:
         driver.wait_for(some(directory))
         head_fell(nodes)
         assert driver.end(seconds=90) != 0
+        assert "GCS may have been killed" in driver.output
         assert f"--resume {directory} runs what is missing" in driver.output
     before = {path: path.stat().st_mtime_ns for path in results_on_disk(directory)}
     assert 3 <= len(before) < len(undisturbed)
