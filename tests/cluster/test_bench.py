@@ -40,8 +40,8 @@ def rounds(monkeypatch):
     return outcomes
 
 
-def tune_trial(trial, error=None):
-    return SimpleNamespace(config={"trial": trial.model_dump(mode="json")}, get_error=lambda: error)
+def tune_trial(trial, error_file=None):
+    return SimpleNamespace(config={"trial": trial.model_dump(mode="json")}, error_file=error_file)
 
 
 def test_a_trial_that_dies_each_time_is_given_a_failed_result(trial, tmp_path, rounds):
@@ -60,8 +60,10 @@ def test_a_trial_that_dies_is_run_again(trial, tmp_path, rounds):
 
 def test_the_last_words_of_a_trial(trial, tmp_path):
     reporter = _Reporter(tmp_path, pytest.fail)
-    died = RuntimeError("ray::_trainable\nActorDiedError: out of memory")
-    reporter.on_trial_error(0, [], tune_trial(trial, died))
+    reporter.on_trial_error(0, [], tune_trial(trial, tmp_path / "error.txt"))
+    assert reporter.died == {trial.name: "its process died"}
+    (tmp_path / "error.txt").write_text("ray::_trainable\nActorDiedError: out of memory\n\n")
+    reporter.on_trial_error(0, [], tune_trial(trial, tmp_path / "error.txt"))
     assert reporter.died == {trial.name: "ActorDiedError: out of memory"}
 
 

@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import ray
@@ -234,5 +235,9 @@ class _Reporter(Callback):
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Tune's word that the trainable raised, or its process died."""
         ours = Trial.model_validate(trial.config["trial"])
-        lines = trial.get_error().args[0] if trial.get_error() else "its process died"
-        self.died[ours.name] = str(lines).strip().splitlines()[-1]
+        try:  # the driver's own file: Tune copies it to where get_error reads only now and then
+            text = Path(trial.error_file or "").read_text().strip()
+        except OSError:
+            text = ""
+        words = text.splitlines()[-1] if text else "its process died"
+        self.died[ours.name] = shorten(words, 300)
