@@ -4,9 +4,11 @@ import errno
 from types import SimpleNamespace
 
 import pytest
+from ray.tune import TuneError
 
 from finegrain.cluster import bench
 from finegrain.cluster.bench import (
+    RunEndedError,
     Share,
     _Reporter,
     create,
@@ -40,8 +42,12 @@ def rounds(monkeypatch):
     return outcomes
 
 
-def tune_trial(trial, error_file=None):
-    return SimpleNamespace(config={"trial": trial.model_dump(mode="json")}, error_file=error_file)
+def tune_trial(trial, error_file=None, **last_result):
+    return SimpleNamespace(
+        config={"trial": trial.model_dump(mode="json")},
+        error_file=error_file,
+        last_result=last_result,
+    )
 
 
 def test_a_trial_that_dies_each_time_is_given_a_failed_result(trial, tmp_path, rounds):
@@ -74,7 +80,9 @@ def test_a_result_that_the_driver_cannot_see_is_a_failure(trial, tmp_path):
     assert "storage all nodes share" in reported[0].error
 
 
-def test_a_full_disk_does_not_end_the_other_trials(benchmark, tmp_path, monkeypatch, rounds):
+def test_a_failed_result_that_cannot_be_written_is_told_of(
+    benchmark, tmp_path, monkeypatch, rounds
+):
     def no_space(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -83,6 +91,22 @@ def test_a_full_disk_does_not_end_the_other_trials(benchmark, tmp_path, monkeypa
     rounds += [{trial.name: "No space left on device" for trial in trials}] * 3
     run_missing(trials, {}, tmp_path, Share(), reported.append)
     assert [r.error for r in reported] == ["failed 3 times: No space left on device"] * 2
+
+
+def test_a_full_disk_ends_the_run(trial, tmp_path):
+    reporter = _Reporter(tmp_path, pytest.fail)
+    with pytest.raises(OSError, match="No space left on device"):
+        reporter.on_trial_complete(0, [], tune_trial(trial, full="No space left on device: 'a'"))
+
+
+@pytest.mark.usefixtures("rounds")
+def test_a_lost_cluster_ends_the_run(trial, tmp_path, monkeypatch):
+    def lost(*_):
+        raise TuneError("Traceback:\nRaySystemError: the head is gone")
+
+    monkeypatch.setattr(bench, "_run_round", lost)
+    with pytest.raises(RunEndedError, match=r"^RaySystemError: the head is gone$"):
+        run_missing([trial], {}, tmp_path, Share(), pytest.fail)
 
 
 def test_a_benchmark_is_read_back_as_it_was(benchmark, tmp_path):

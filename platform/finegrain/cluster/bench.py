@@ -35,6 +35,7 @@ from finegrain.errors import ConfigError
 from finegrain.files import write_text
 
 BENCHMARK, TRIALS = "benchmark.json", "trials"
+NO_SPACE = "No space left on device"  # in OSError as in what safetensors raises
 ATTEMPTS = 3  # at a trial whose process dies, or raises what is not an InputError
 
 
@@ -58,12 +59,17 @@ class Share:
 
 
 class RunEndedError(Exception):
-    """Tune or its cluster gave up before every trial had run."""
+    """Not every trial was run, and none that is left could be."""
 
 
 def first_line(error: BaseException) -> str:
     """What is said of an error in a message."""
     return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def _last_line(text: str) -> str:
+    """What ended a traceback, empty where there is none."""
+    return next(iter(reversed(text.strip().splitlines())), "")
 
 
 def check_new(directory: Path) -> None:
@@ -124,7 +130,7 @@ def run_missing(
     """Run each trial that has no "ok" result, reporting every new result as it comes.
 
     Raises:
-        RunEndedError: the cluster is lost; what is on disk stays valid.
+        RunEndedError: the cluster is lost, or a disk is full; what is on disk stays valid.
     """
     missing = [t for t in trials if t.name not in results or results[t.name].status != "ok"]
     if not missing:
@@ -137,7 +143,7 @@ def run_missing(
         try:
             died = _run_round(missing, directory, share, report)
         except (RayError, TuneError, OSError, RuntimeError) as error:
-            raise RunEndedError(first_line(error)) from error
+            raise RunEndedError(_last_line(str(error)) or type(error).__name__) from error
         missing = [trial for trial in missing if trial.name in died]
         if not missing:
             return
@@ -203,7 +209,13 @@ def _trainable(config: dict[str, Any]) -> None:
     directory = trial_directory(Path(config["directory"]), trial)
     result = read_result(directory / RESULT, trial)
     if result is None or result.status != "ok":
-        result = _worker(config["device"], config["threads"]).run(trial, directory)
+        try:
+            result = _worker(config["device"], config["threads"]).run(trial, directory)
+        except Exception as error:
+            if NO_SPACE not in str(error):
+                raise
+            tune.report({"full": str(error)})  # no other process would do better
+            return
     tune.report({"status": result.status})
 
 
@@ -226,7 +238,9 @@ class _Reporter(Callback):
         return {}
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Tune's word that the trainable returned."""
+        """Tune's word that the trainable returned; a full disk ends the run with OSError."""
+        if full := trial.last_result.get("full"):
+            raise OSError(full)
         ours = Trial.model_validate(trial.config["trial"])
         result = read_result(trial_directory(self._directory, ours) / RESULT, ours)
         unseen = "its result.json is not to be seen here: is --output on storage all nodes share?"
@@ -236,8 +250,7 @@ class _Reporter(Callback):
         """Tune's word that the trainable raised, or its process died."""
         ours = Trial.model_validate(trial.config["trial"])
         try:  # the driver's own file: Tune copies it to where get_error reads only now and then
-            text = Path(trial.error_file or "").read_text().strip()
+            text = Path(trial.error_file or "").read_text()
         except OSError:
             text = ""
-        words = text.splitlines()[-1] if text else "its process died"
-        self.died[ours.name] = shorten(words, 300)
+        self.died[ours.name] = shorten(_last_line(text) or "its process died", 300)

@@ -19,6 +19,7 @@ from finegrain.cluster.bench import (
 from finegrain.cluster.plan import Benchmark, Trial, TrialResult, plan, resolve
 from finegrain.cluster.record import Recorder
 from finegrain.cluster.report import report_text, result_line, write_report
+from finegrain.cluster.trial import failed
 from finegrain.errors import ConfigError
 from finegrain.tracking import default_uri
 
@@ -74,6 +75,8 @@ def run_benchmark(
             run_missing(trials, results, directory, share, report)
         except RunEndedError as error:
             tell(f"The run ended early: {error}")
+            left = [trial for trial in trials if trial.name not in told]
+            told |= {t.name: failed(t, f"not run to its end: {error}") for t in left}
         return _conclude(benchmark, directory, recorder, tell, told)
 
 
