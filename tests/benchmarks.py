@@ -51,9 +51,9 @@ def undisturbed_rows(data, directory, methods, shots, seeds):
     return without_timings(directory)
 
 
-def run_here(monkeypatch, script, *arguments):
+def run_here(monkeypatch, script, *arguments, runner=one_after_the_other):
     """The exit status of a script that is run in this process, without Ray."""
-    monkeypatch.setattr(full, "run_missing", one_after_the_other)
+    monkeypatch.setattr(full, "run_missing", runner)
     monkeypatch.setattr(sys, "argv", [str(script), *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(script), run_name="__main__")

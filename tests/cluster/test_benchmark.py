@@ -1,5 +1,6 @@
 """Whole benchmarks on a real local Ray, the results and what MLflow has of them."""
 
+import errno
 import json
 import re
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from finegrain.cluster import full
+from finegrain.cluster.bench import RunEndedError
 from finegrain.cluster.local import local_head
 from tests.benchmarks import (
     FULL,
@@ -14,6 +17,7 @@ from tests.benchmarks import (
     check_recorded_once,
     driving,
     grid,
+    one_after_the_other,
     results_on_disk,
     rows,
     run_here,
@@ -103,6 +107,30 @@ def test_a_bad_category_is_named_and_the_rest_goes_on(plates, tmp_path, monkeypa
     parent, _ = check_recorded_once(directory)
     assert parent.info.status == "FAILED"
     assert json.loads((directory / "mlflow.json").read_text())["tracking_uri"] == here[1]
+
+
+def test_a_run_that_ends_early_says_what_is_missing(plates, tmp_path, monkeypatch, capsys):
+    def one_then_full(trials, results, *rest):
+        one_after_the_other(trials[:1], results, *rest)
+        raise RunEndedError("No space left on device: 'result.json'")
+
+    def no_space(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(full, "write_report", no_space)
+    directory = tmp_path / "runs" / "early"
+    arguments = grid(plates, directory, ["padim"], [1], SEEDS)
+    assert run_here(monkeypatch, FULL, *arguments, runner=one_then_full) == 1
+    told = capsys.readouterr().out
+    assert "The run ended early: No space left on device: 'result.json'" in told
+    missing = "plate_b_padim_1shot_seed0: not run to its end: No space left on device"
+    assert missing in told
+    assert "The report could not be written: [Errno 28]" in told
+    assert f"Run what is missing with --resume {directory}" in told
+    monkeypatch.undo()
+    assert run_here(monkeypatch, FULL, "--resume", directory) == 0
+    assert [row["status"] for row in rows(directory)] == ["ok"] * 2
+    check_recorded_once(directory)
 
 
 @pytest.mark.parametrize(
