@@ -62,11 +62,6 @@ class RunEndedError(Exception):
     """Not every trial was run, and none that is left could be."""
 
 
-def first_line(error: BaseException) -> str:
-    """What is said of an error in a message."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
-
-
 def _last_line(text: str) -> str:
     """What ended a traceback, empty where there is none."""
     return next(iter(reversed(text.strip().splitlines())), "")

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from statistics import fmean
 
-from finegrain.cluster.bench import first_line, trial_directory
+from finegrain.cluster.bench import trial_directory
 from finegrain.cluster.plan import Benchmark, Trial, TrialResult
 from finegrain.cluster.report import rows_of
 from finegrain.cluster.trial import CHECKPOINT, HEATMAPS, environment
@@ -65,7 +65,7 @@ class Recorder:
             self._quiet_until = time.monotonic() + QUIET_SECONDS
             if not self._told:
                 self._tell(
-                    f"MLflow at {self._uri} failed: {first_line(error)}. The benchmark goes on, "
+                    f"MLflow at {self._uri} failed: {_first_line(error)}. The benchmark goes on, "
                     "and what is missing there is recorded at its end"
                 )
             self._told = True
@@ -79,7 +79,7 @@ class Recorder:
         except Exception as error:
             self.failed = True
             self._tell(
-                f"MLflow at {self._uri} failed: {first_line(error)}. The results are safe in "
+                f"MLflow at {self._uri} failed: {_first_line(error)}. The results are safe in "
                 f"{self._directory}; record them later with "
                 f"`python jobs/record_benchmark.py {self._directory}`"
             )
@@ -167,3 +167,7 @@ def _summary_metrics(
             if values := means(group, metric):
                 found[f"{method}_{shots}shot_{metric}"] = fmean(values)
     return found
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
