@@ -16,9 +16,10 @@ import pytest
 from mlflow import MlflowClient
 
 from finegrain.cluster import full
-from finegrain.cluster.bench import Share, trial_directory
-from finegrain.cluster.full import full_benchmark
+from finegrain.cluster.bench import Share, stored_results, trial_directory
 from finegrain.cluster.local import ray_environment
+from finegrain.cluster.plan import plan, resolve
+from finegrain.cluster.report import write_report
 from finegrain.cluster.trial import Worker
 
 JOBS = Path(__file__).parents[1] / "jobs"
@@ -41,13 +42,17 @@ def one_after_the_other(trials, results, directory, share, report):
 
 def undisturbed_rows(data, directory, methods, shots, seeds):
     """The rows of results.csv as one process makes them, without timings."""
-    asked = {"dataset": "folder", "data_root": data, "methods": methods, "shots": shots,
-             "seeds": seeds}  # fmt: skip
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(full, "run_missing", one_after_the_other)
-        assert full_benchmark(
-            asked, output=directory, resume=None, tracking_uri=None, share=Share(), tell=print
-        )
+    benchmark = resolve(
+        beside=directory,
+        dataset="folder",
+        data_root=data,
+        methods=methods,
+        shots=shots,
+        seeds=seeds,
+    )
+    trials = plan(benchmark)
+    one_after_the_other(trials, {}, directory, Share(), lambda _: None)
+    write_report(benchmark, trials, stored_results(directory, trials), directory)
     return without_timings(directory)
 
 
