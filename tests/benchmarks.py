@@ -84,7 +84,7 @@ class Driver:
     def output(self):
         return self._log.read_text()
 
-    def wait_for(self, happened, seconds=120):
+    def wait_for(self, happened, seconds=240):
         """Until `happened()` is true while the driver runs."""
         deadline = time.monotonic() + seconds
         while not happened():
@@ -92,7 +92,7 @@ class Driver:
             assert time.monotonic() < deadline, f"did not happen: {self.output}"
             time.sleep(0.05)
 
-    def end(self, seconds=120):
+    def end(self, seconds=240):
         """The exit status, once it has ended by itself."""
         try:
             return self.process.wait(seconds)
