@@ -10,6 +10,7 @@ All of it lies in one directory, which every node must reach:
 So resuming is planning again; Tune's own snapshots are not needed, and are thrown away.
 """
 
+import errno
 import fcntl
 import logging
 import os
@@ -35,6 +36,7 @@ from finegrain.errors import ConfigError
 from finegrain.files import write_text
 
 BENCHMARK, TRIALS = "benchmark.json", "trials"
+SPARE_BYTES = 1 << 20
 NO_SPACE = "No space left on device"  # in OSError as in what safetensors raises
 ATTEMPTS = 3  # at a trial whose process dies, or raises what is not an InputError
 
@@ -125,7 +127,7 @@ def run_missing(
     """Run each trial that has no "ok" result, reporting every new result as it comes.
 
     Raises:
-        RunEndedError: the cluster is lost, or a disk is full; what is on disk stays valid.
+        RunEndedError: the cluster is lost; what is on disk stays valid.
     """
     missing = [t for t in trials if t.name not in results or results[t.name].status != "ok"]
     if not missing:
@@ -205,6 +207,7 @@ def _trainable(config: dict[str, Any]) -> None:
     result = read_result(directory / RESULT, trial)
     if result is None or result.status != "ok":
         try:
+            _check_space(config["directory"])  # before anything is computed for nothing
             result = _worker(config["device"], config["threads"]).run(trial, directory)
         except Exception as error:
             if NO_SPACE not in str(error):
@@ -212,6 +215,11 @@ def _trainable(config: dict[str, Any]) -> None:
             tune.report({"full": str(error)})  # no other process would do better
             return
     tune.report({"status": result.status})
+
+
+def _check_space(directory: str) -> None:
+    if shutil.disk_usage(directory).free < SPARE_BYTES:
+        raise OSError(errno.ENOSPC, NO_SPACE, directory)
 
 
 @cache
@@ -233,13 +241,12 @@ class _Reporter(Callback):
         return {}
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Tune's word that the trainable returned; a full disk ends the run with OSError."""
-        if full := trial.last_result.get("full"):
-            raise OSError(full)
+        """Tune's word that the trainable returned."""
         ours = Trial.model_validate(trial.config["trial"])
         result = read_result(trial_directory(self._directory, ours) / RESULT, ours)
         unseen = "its result.json is not to be seen here: is --output on storage all nodes share?"
-        self._report(result or failed(ours, unseen))
+        full = trial.last_result.get("full")
+        self._report(failed(ours, full) if full else result or failed(ours, unseen))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Tune's word that the trainable raised, or its process died."""
