@@ -100,6 +100,16 @@ def test_a_trial_without_space_says_so(trial, tmp_path):
     assert reported[0].error == full
 
 
+def test_a_worker_without_space_computes_nothing(trial, tmp_path, monkeypatch):
+    reported = []
+    monkeypatch.setattr(bench.tune, "report", reported.append)
+    monkeypatch.setattr(bench.shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    monkeypatch.setattr(bench, "_worker", lambda *_: pytest.fail("it computes"))
+    given = {"trial": trial.model_dump(mode="json"), "directory": str(tmp_path)}
+    bench._trainable(given | {"device": "cpu", "threads": 1})
+    assert reported == [{"full": f"[Errno 28] No space left on device: '{tmp_path}'"}]
+
+
 @pytest.mark.usefixtures("rounds")
 def test_a_lost_cluster_ends_the_run(trial, tmp_path, monkeypatch):
     def lost(*_):
