@@ -3,8 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: setup test-anomalib demo test lint types unit head mlflow bench-overhead bench-metrics \
-	pretrain eval-backbone bench-clip serve bench-serve browser check-deploy simulate-scale
+.PHONY: setup test-anomalib test-faults demo test lint types unit head mlflow bench-overhead \
+	bench-metrics pretrain eval-backbone bench-clip serve bench-serve browser check-deploy \
+	simulate-scale
 
 demo: setup  ## the main job on the factory: a Ray head on loopback, the benchmark, its table
 	$(BIN)/python jobs/demo.py --output runs/demo-$$(date +%Y%m%d-%H%M%S) --shots 1 4 --seeds 0 1 \
@@ -23,6 +24,9 @@ types:
 
 unit:
 	$(BIN)/python -m pytest $(ARGS)
+
+test-faults: setup  ## nodes, processes, head, MLflow and disk fail during benchmarks
+	$(BIN)/python -m pytest --numprocesses=0 -m "" tests/faults $(ARGS)
 
 head: setup  ## a Ray head on loopback until Ctrl-C
 	$(BIN)/python jobs/head.py

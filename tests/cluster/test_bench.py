@@ -4,9 +4,19 @@ import errno
 from types import SimpleNamespace
 
 import pytest
+from ray.tune import TuneError
 
 from finegrain.cluster import bench
-from finegrain.cluster.bench import Share, _Reporter, create, load, only_driver, trial_directory
+from finegrain.cluster.bench import (
+    RunEndedError,
+    Share,
+    _Reporter,
+    create,
+    load,
+    only_driver,
+    run_missing,
+    trial_directory,
+)
 from finegrain.cluster.plan import plan, read_result, resolve
 from finegrain.errors import ConfigError
 
@@ -23,17 +33,44 @@ def trial(benchmark):
     return plan(benchmark)[0]
 
 
-def tune_trial(trial, error=None):
-    return SimpleNamespace(config={"trial": trial.model_dump(mode="json")}, get_error=lambda: error)
+@pytest.fixture
+def rounds(monkeypatch):
+    """What died in each round, in place of rounds over Ray."""
+    outcomes = []
+    monkeypatch.setattr(bench, "_run_round", lambda *_: outcomes.pop(0))
+    monkeypatch.setattr(bench.ray, "is_initialized", lambda: True)
+    return outcomes
 
 
-def test_a_trial_that_never_wrote_a_result_is_given_a_failed_one(trial, tmp_path):
+def tune_trial(trial, error_file=None, **last_result):
+    return SimpleNamespace(
+        config={"trial": trial.model_dump(mode="json")},
+        error_file=error_file,
+        last_result=last_result,
+    )
+
+
+def test_a_trial_that_dies_each_time_is_given_a_failed_result(trial, tmp_path, rounds):
+    rounds += [{trial.name: "out of memory"}] * 3
     reported = []
-    reporter = _Reporter(tmp_path, reported.append)
-    died = RuntimeError("ray::_trainable\nActorDiedError: out of memory")
-    reporter.on_trial_error(0, [], tune_trial(trial, died))
-    assert reported[0].error == "failed 3 times: ActorDiedError: out of memory"
+    run_missing([trial], {}, tmp_path, Share(), reported.append)
+    assert reported[0].error == "failed 3 times: out of memory"
     assert read_result(trial_directory(tmp_path, trial) / "result.json", trial) == reported[0]
+
+
+def test_a_trial_that_dies_is_run_again(trial, tmp_path, rounds):
+    rounds += [{trial.name: "its process died"}, {}]
+    run_missing([trial], {}, tmp_path, Share(), lambda result: pytest.fail(str(result)))
+    assert not rounds
+
+
+def test_the_last_words_of_a_trial(trial, tmp_path):
+    reporter = _Reporter(tmp_path, pytest.fail)
+    reporter.on_trial_error(0, [], tune_trial(trial, tmp_path / "error.txt"))
+    assert reporter.died == {trial.name: "its process died"}
+    (tmp_path / "error.txt").write_text("ray::_trainable\nActorDiedError: out of memory\n\n")
+    reporter.on_trial_error(0, [], tune_trial(trial, tmp_path / "error.txt"))
+    assert reporter.died == {trial.name: "ActorDiedError: out of memory"}
 
 
 def test_a_result_that_the_driver_cannot_see_is_a_failure(trial, tmp_path):
@@ -43,15 +80,44 @@ def test_a_result_that_the_driver_cannot_see_is_a_failure(trial, tmp_path):
     assert "storage all nodes share" in reported[0].error
 
 
-def test_a_full_disk_does_not_end_the_other_trials(trial, tmp_path, monkeypatch):
+def test_a_failed_result_that_cannot_be_written_is_told_of(
+    benchmark, tmp_path, monkeypatch, rounds
+):
     def no_space(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(bench, "store", no_space)
+    trials, reported = plan(benchmark), []
+    rounds += [{trial.name: "No space left on device" for trial in trials}] * 3
+    run_missing(trials, {}, tmp_path, Share(), reported.append)
+    assert [r.error for r in reported] == ["failed 3 times: No space left on device"] * 2
+
+
+def test_a_trial_without_space_says_so(trial, tmp_path):
     reported = []
-    reporter = _Reporter(tmp_path, reported.append)
-    reporter.on_trial_error(0, [], tune_trial(trial, RuntimeError("No space left on device")))
-    assert reported[0].error == "failed 3 times: No space left on device"
+    full = "[Errno 28] No space left on device: 'a'"
+    _Reporter(tmp_path, reported.append).on_trial_complete(0, [], tune_trial(trial, full=full))
+    assert reported[0].error == full
+
+
+def test_a_worker_without_space_computes_nothing(trial, tmp_path, monkeypatch):
+    reported = []
+    monkeypatch.setattr(bench.tune, "report", reported.append)
+    monkeypatch.setattr(bench.shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    monkeypatch.setattr(bench, "_worker", lambda *_: pytest.fail("it computes"))
+    given = {"trial": trial.model_dump(mode="json"), "directory": str(tmp_path)}
+    bench._trainable(given | {"device": "cpu", "threads": 1})
+    assert reported == [{"full": f"[Errno 28] No space left on device: '{tmp_path}'"}]
+
+
+@pytest.mark.usefixtures("rounds")
+def test_a_lost_cluster_ends_the_run(trial, tmp_path, monkeypatch):
+    def lost(*_):
+        raise TuneError("Traceback:\nRaySystemError: the head is gone")
+
+    monkeypatch.setattr(bench, "_run_round", lost)
+    with pytest.raises(RunEndedError, match=r"^RaySystemError: the head is gone$"):
+        run_missing([trial], {}, tmp_path, Share(), pytest.fail)
 
 
 def test_a_benchmark_is_read_back_as_it_was(benchmark, tmp_path):

@@ -1,23 +1,34 @@
 """Whole benchmarks on a real local Ray, the results and what MLflow has of them."""
 
-import csv
+import errno
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 from safetensors.torch import load_file
 
-from finegrain.cluster.local import local_head, ray_environment
+from finegrain.cluster import full
+from finegrain.cluster.bench import RunEndedError
+from finegrain.cluster.local import local_head
+from tests.benchmarks import (
+    FULL,
+    JOBS,
+    check_recorded_once,
+    driving,
+    grid,
+    one_after_the_other,
+    results_on_disk,
+    rows,
+    run_here,
+    submit,
+    undisturbed_rows,
+    without_timings,
+)
 from tests.conftest import write_category
 
-JOBS = Path(__file__).parents[2] / "jobs"
+METHODS, SHOTS, SEEDS = ("spade", "padim"), (1, 2), (0,)
 
 
 @pytest.fixture(scope="module")
@@ -26,45 +37,37 @@ def head(tmp_path_factory):
         yield address
 
 
-def submit(head, *arguments):
-    command = ["ray", "job", "submit", "--address", head, "--", sys.executable, *arguments]
-    return subprocess.run(
-        list(map(str, command)), env=ray_environment(), capture_output=True, text=True, timeout=240
-    )
-
-
-def rows(directory):
-    with (directory / "results.csv").open() as stream:
-        return list(csv.DictReader(stream))
-
-
-def without_timings(directory):
-    """The rows without what the clock and the folder decide."""
-    moving = ("fit_seconds", "score_ms", "checkpoint")
-    return [{k: v for k, v in row.items() if k not in moving} for row in rows(directory)]
-
-
-def grid(plates, output):
-    return ["--dataset", "folder", "--data-root", plates, "--methods", "spade", "padim",
-            "--shots", 1, 2, "--seeds", 0, "--output", output]  # fmt: skip
-
-
 @pytest.fixture(scope="module")
-def finished(head, tmp_path_factory):
-    """An undisturbed benchmark of 8 trials, submitted as a job."""
-    folder = tmp_path_factory.mktemp("finished")
+def resumed(head, tmp_path_factory):
+    """A benchmark of 8 trials whose driver was killed, resumed as a job; and that job's output."""
+    folder = tmp_path_factory.mktemp("resumed")
     for seed, name in enumerate(["plate_a", "plate_b"]):
         write_category(folder / "data", name, seed)
-    done = submit(
-        head, JOBS / "full_benchmark.py", *grid(folder / "data", folder / "runs" / "eight")
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder, done.stdout
-
-
-def test_a_job_leaves_table_and_results(finished):
-    folder, output = finished
     directory = folder / "runs" / "eight"
+    arguments = grid(folder / "data", directory, METHODS, SHOTS, SEEDS)
+    with driving(folder / "driver.log", *arguments) as driver:
+        driver.wait_for(lambda: len(results_on_disk(directory)) >= 3)
+        driver.kill()
+    before = {path: path.stat().st_mtime_ns for path in results_on_disk(directory)}
+    assert 3 <= len(before) < 8
+    done = submit(head, FULL, "--resume", directory)
+    assert done.returncode == 0, done.stdout + done.stderr
+    kept = re.search(r"8 trials, (\d) of them done before", done.stdout)
+    assert kept
+    assert int(kept[1]) >= len(before)  # a worker may finish its trial after its driver's death
+    assert all(path.stat().st_mtime_ns == then for path, then in before.items())
+    return directory, done.stdout
+
+
+def test_a_killed_and_resumed_one_gives_the_same_rows(resumed, tmp_path):
+    directory, _ = resumed
+    data = directory.parents[1] / "data"
+    expected = undisturbed_rows(data, tmp_path / "runs" / "undisturbed", METHODS, SHOTS, SEEDS)
+    assert without_timings(directory) == expected
+
+
+def test_a_job_leaves_table_and_results(resumed):
+    directory, output = resumed
     found = rows(directory)
     assert [row["status"] for row in found] == ["ok"] * 8
     assert all(0 <= float(row["pixel_auroc"]) <= 100 for row in found)
@@ -73,85 +76,65 @@ def test_a_job_leaves_table_and_results(finished):
     assert table in output
     assert "| spade  |     2 |" in table
     assert (directory / "heatmaps_spade.png").stat().st_size > 1000
-    assert not (directory / "tune").exists()
 
 
-def test_mlflow_has_the_parent_and_its_trials(finished):
-    folder, _ = finished
-    directory = folder / "runs" / "eight"
-    where = json.loads((directory / "mlflow.json").read_text())
-    client = MlflowClient(where["tracking_uri"])
-    parent = client.get_run(where["run_id"])
-    children = client.search_runs(
-        [parent.info.experiment_id], f"tags.mlflow.parentRunId = '{where['run_id']}'"
-    )
+def test_mlflow_has_the_parent_and_its_trials(resumed):
+    directory, _ = resumed
+    parent, children = check_recorded_once(directory)
     assert parent.info.status == "FINISHED"
-    assert {a.path for a in client.list_artifacts(where["run_id"])} >= {"table.md", "results.csv"}
-    assert len(children) == 8
-    by_name = {
-        f"{r['category']}_{r['method']}_{r['shots']}shot_seed{r['seed']}": r
-        for r in rows(directory)
-    }
+    client = MlflowClient(f"sqlite:///{directory.parent / 'mlflow.db'}")
+    files = {artifact.path for artifact in client.list_artifacts(parent.info.run_id)}
+    assert files >= {"table.md", "results.csv"}
     for child in children:
-        row = by_name[child.info.run_name]
-        assert child.data.metrics["image_auroc"] == pytest.approx(
-            float(row["image_auroc"]), abs=1e-3
-        )
-        assert child.data.params["category"] == row["category"]
-        assert child.data.metrics["values"] == sum(
-            tensor.numel()
-            for tensor in load_file(Path(row["checkpoint"], "detector.safetensors")).values()
-        )
+        assert child.info.run_name.startswith(child.data.params["category"])
+        stored = directory / "trials" / child.info.run_name / "checkpoint" / "detector.safetensors"
+        count = sum(tensor.numel() for tensor in load_file(stored).values())
+        assert child.data.metrics["values"] == count
         assert len(child.data.tags["git_commit"]) in (7, 40)
 
 
-def test_killed_and_resumed_gives_the_same_table(head, finished, tmp_path):
-    folder, _ = finished
-    directory = tmp_path / "runs" / "killed"
-    environment = ray_environment() | {"RAY_ADDRESS": ""}
-    command = [sys.executable, JOBS / "full_benchmark.py", *grid(folder / "data", directory)]
-    with (tmp_path / "driver.log").open("w") as log:
-        driver = subprocess.Popen(
-            list(map(str, command)), env=environment, stdout=log, stderr=log, start_new_session=True
-        )
-        while len(list(directory.glob("trials/*/result.json"))) < 3:
-            assert driver.poll() is None, (tmp_path / "driver.log").read_text()
-            time.sleep(0.05)
-        os.killpg(driver.pid, signal.SIGKILL)
-        driver.wait()
-    before = {p: p.stat().st_mtime_ns for p in directory.glob("trials/*/result.json")}
-    assert 3 <= len(before) < 8
-    resumed = submit(head, JOBS / "full_benchmark.py", "--resume", directory)
-    assert resumed.returncode == 0, resumed.stdout
-    kept = re.search(r"8 trials, (\d) of them done before", resumed.stdout)
-    assert kept
-    assert int(kept[1]) >= len(before)  # a worker may finish its trial after its driver's death
-    assert all(p.stat().st_mtime_ns == then for p, then in before.items())
-    assert without_timings(directory) == without_timings(folder / "runs" / "eight")
-
-
-def test_a_bad_category_is_named_and_the_rest_goes_on(head, plates, tmp_path):
+def test_a_bad_category_is_named_and_the_rest_goes_on(plates, tmp_path, monkeypatch, capsys):
     (plates / "plate_a" / "test" / "good" / "001.png").write_bytes(b"spoilt")
     directory = tmp_path / "runs" / "spoilt"
     # MLflow is away as well: nobody listens on this port of the loopback.
-    done = submit(
-        head, JOBS / "full_benchmark.py", *grid(plates, directory),
-        "--tracking-uri", "http://127.0.0.1:9",
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "FAILED" in done.stdout
-    assert "001.png is not an image" in done.stdout
-    assert "* 4 trials are missing:\nplate_a spade 1-shot seed 0" in done.stdout
-    assert "record them later with `python jobs/record_benchmark.py" in done.stdout
+    away = ("--tracking-uri", "http://127.0.0.1:9")
+    assert run_here(monkeypatch, FULL, *grid(plates, directory, METHODS, SHOTS, SEEDS), *away) == 1
+    told = capsys.readouterr().out
+    assert "FAILED" in told
+    assert "001.png is not an image" in told
+    assert "* 4 trials are missing:\nplate_a spade 1-shot seed 0" in told
+    assert told.count("MLflow at http://127.0.0.1:9 failed") == 2  # the first time, and the last
+    assert told.count("record them later with `python jobs/record_benchmark.py") == 1
     assert [row["status"] for row in rows(directory)] == ["failed"] * 4 + ["ok"] * 4
-    recorded = subprocess.run(
-        [sys.executable, JOBS / "record_benchmark.py", directory, "--tracking-uri",
-         f"sqlite:///{tmp_path}/mlflow.db"], capture_output=True, text=True
-    )  # fmt: skip
-    assert recorded.returncode == 0, recorded.stderr
-    where = json.loads((directory / "mlflow.json").read_text())
-    parent = MlflowClient(where["tracking_uri"]).get_run(where["run_id"])
+    here = ("--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db")
+    assert run_here(monkeypatch, JOBS / "record_benchmark.py", directory, *here) == 0
+    parent, _ = check_recorded_once(directory)
     assert parent.info.status == "FAILED"
+    assert json.loads((directory / "mlflow.json").read_text())["tracking_uri"] == here[1]
+
+
+def test_a_run_that_ends_early_says_what_is_missing(plates, tmp_path, monkeypatch, capsys):
+    def one_then_full(trials, results, *rest):
+        one_after_the_other(trials[:1], results, *rest)
+        raise RunEndedError("No space left on device: 'result.json'")
+
+    def no_space(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(full, "write_report", no_space)
+    directory = tmp_path / "runs" / "early"
+    arguments = grid(plates, directory, ["padim"], [1], SEEDS)
+    assert run_here(monkeypatch, FULL, *arguments, runner=one_then_full) == 1
+    told = capsys.readouterr().out
+    assert "The run ended early: No space left on device: 'result.json'" in told
+    missing = "plate_b_padim_1shot_seed0: not run to its end: No space left on device"
+    assert missing in told
+    assert "The report could not be written: [Errno 28]" in told
+    assert f"Run what is missing with --resume {directory}" in told
+    monkeypatch.undo()
+    assert run_here(monkeypatch, FULL, "--resume", directory) == 0
+    assert [row["status"] for row in rows(directory)] == ["ok"] * 2
+    check_recorded_once(directory)
 
 
 @pytest.mark.parametrize(
@@ -164,9 +147,7 @@ def test_a_bad_category_is_named_and_the_rest_goes_on(head, plates, tmp_path):
         (["--resume", "absent", "--shots", "1"], "leave out shots"),
     ],
 )
-def test_wrong_arguments_end_at_once(tmp_path, arguments, message):
-    command = [sys.executable, str(JOBS / "full_benchmark.py"), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+def test_wrong_arguments_end_at_once(tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert run_here(monkeypatch, FULL, *arguments) == 2
+    assert message in capsys.readouterr().err

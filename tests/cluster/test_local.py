@@ -42,7 +42,11 @@ def test_a_head_is_private_and_leaves_nothing(tmp_path, monkeypatch):
     with local_head(log=tmp_path / "head.log", cpus=1) as address:
         assert accepts_jobs(address)
         assert token.stat().st_mode & 0o777 == 0o600
-        assert httpx.get(f"{address}/api/jobs/").status_code == 401
+        for given, answer in (({}, 401), ({"Authorization": "Bearer " + "0" * 64}, 403)):
+            job = {"entrypoint": "touch here"}
+            refused = httpx.post(f"{address}/api/jobs/", json=job, headers=given)
+            assert refused.status_code == answer
+            assert httpx.get(f"{address}/api/jobs/", headers=given).status_code == answer
         port = address.rsplit(":", 1)[1]
         group = group_of(f"--dashboard-port={port}")
         loopback = {"0100007F", "0000000000000000FFFF00000100007F"}

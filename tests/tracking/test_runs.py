@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from finegrain.tracking import BenchmarkRun, default_uri
-from finegrain.tracking.runs import EXPERIMENT
+from finegrain.tracking.runs import EXPERIMENT, TRIAL
 
 
 @pytest.fixture(scope="module")
@@ -22,11 +22,14 @@ def record(run, name, digest="d1", **changes):
     run.record(name, digest, **(given | {"artifacts": [], "failed": False} | changes))
 
 
+def experiment_of(uri):
+    return MlflowClient(uri).get_experiment_by_name(EXPERIMENT).experiment_id
+
+
 def children(uri, run):
-    client = MlflowClient(uri)
-    experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
     query = f"tags.mlflow.parentRunId = '{run.run_id}'"
-    return {child.info.run_name: child for child in client.search_runs([experiment], query)}
+    found = MlflowClient(uri).search_runs([experiment_of(uri)], query)
+    return {child.info.run_name: child for child in found}
 
 
 def test_a_trial_is_a_nested_run_with_its_artifacts(store, tmp_path):
@@ -67,6 +70,23 @@ def test_a_run_that_was_cut_short_is_recorded_anew(store):
     MlflowClient(uri).update_run(children(uri, run)["gear"].info.run_id, status="RUNNING")
     record(BenchmarkRun(uri, "third", artifacts, run.run_id), "gear")
     assert [child.info.status for child in children(uri, run).values()] == ["FINISHED"]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_of_two_runs_of_a_trial_the_one_that_ended_stays(store, first):
+    """An answer that was lost leaves a run that nobody knows of."""
+    uri, artifacts = store
+    run = BenchmarkRun(uri, f"lost-{first}", artifacts, None)
+    lost = {"mlflow.parentRunId": run.run_id, TRIAL: "gear"}
+    client = MlflowClient(uri)
+    if first:
+        client.create_run(experiment_of(uri), run_name="gear", tags=lost)
+    record(run, "gear")
+    if not first:
+        client.create_run(experiment_of(uri), run_name="gear", tags=lost)
+    record(BenchmarkRun(uri, "lost", artifacts, run.run_id), "gear")
+    found = client.search_runs([experiment_of(uri)], f"tags.mlflow.parentRunId = '{run.run_id}'")
+    assert [child.info.status for child in found] == ["FINISHED"]
 
 
 def test_a_parent_that_is_gone_is_made_anew(store):

@@ -10,21 +10,25 @@ All of it lies in one directory, which every node must reach:
 So resuming is planning again; Tune's own snapshots are not needed, and are thrown away.
 """
 
+import errno
 import fcntl
 import logging
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import ray
 from pydantic import ValidationError
 from ray import tune
-from ray.tune import Callback, FailureConfig, RunConfig, TuneConfig
+from ray.exceptions import RayError
+from ray.tune import Callback, FailureConfig, RunConfig, TuneConfig, TuneError
 
 from finegrain.cluster.order import in_order
 from finegrain.cluster.plan import Benchmark, Trial, TrialResult, read_result
@@ -33,7 +37,9 @@ from finegrain.errors import ConfigError
 from finegrain.files import write_text
 
 BENCHMARK, TRIALS = "benchmark.json", "trials"
-RETRIES = 2  # of a trial whose process died or raised what is not an InputError
+SPARE_BYTES = 1 << 20
+NO_SPACE = "No space left on device"  # in OSError as in what safetensors raises
+ATTEMPTS = 3  # at a trial whose process dies, or raises what is not an InputError
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,15 @@ class Share:
     def device(self) -> str:
         """Where a trial computes."""
         return "cuda" if self.gpus else "cpu"
+
+
+class RunEndedError(Exception):
+    """Not every trial was run, and none that is left could be."""
+
+
+def _last_line(text: str) -> str:
+    """What ended a traceback, empty where there is none."""
+    return next(iter(reversed(text.strip().splitlines())), "")
 
 
 def check_new(directory: Path) -> None:
@@ -110,7 +125,11 @@ def run_missing(
     share: Share,
     report: Callable[[TrialResult], None],
 ) -> None:
-    """Run each trial without an "ok" result, in the order of order.py; report each as it comes."""
+    """Run each trial without an "ok" result, in the order of order.py; report each as it comes.
+
+    Raises:
+        RunEndedError: the cluster is lost; what is on disk stays valid.
+    """
     missing = [t for t in trials if t.name not in results or results[t.name].status != "ok"]
     if not missing:
         return
@@ -119,30 +138,55 @@ def run_missing(
         # "local" even where a cluster's address lies in /tmp/ray: that one may be long dead
         ray.init(os.environ.get("RAY_ADDRESS") or "local", log_to_driver=False)
     missing = in_order(missing, _slots(share) or len(missing), results.values())
-    threads = max(1, int(share.cpus))
-    snapshots = directory / "tune"
-    shutil.rmtree(snapshots, ignore_errors=True)
+    for _ in range(ATTEMPTS):
+        try:
+            died = _run_round(missing, directory, share, report)
+        except (RayError, TuneError, OSError, RuntimeError) as error:
+            raise RunEndedError(_last_line(str(error)) or type(error).__name__) from error
+        missing = [trial for trial in missing if trial.name in died]
+        if not missing:
+            return
+    for trial in missing:
+        result = failed(trial, f"failed {ATTEMPTS} times: {died[trial.name]}")
+        with suppress(OSError):  # the disk may be full
+            store(result, trial_directory(directory, trial))
+        report(result)
+
+
+def _run_round(
+    trials: Sequence[Trial], directory: Path, share: Share, report: Callable[[TrialResult], None]
+) -> dict[str, str]:
+    """Run each trial once; gives the last words of those that died, by name.
+
+    Tune's own retries are off: a process that is killed between two trials fails the next one
+    twice, and Tune then gives up whatever is left of its retries.
+    """
+    reporter = _Reporter(directory, report)
+    snapshots = tempfile.mkdtemp(prefix="finegrain-tune-")
     tuner = tune.Tuner(
         tune.with_resources(_trainable, {"cpu": share.cpus, "gpu": share.gpus}),
         param_space={
-            "trial": tune.grid_search([trial.model_dump(mode="json") for trial in missing]),
+            "trial": tune.grid_search([trial.model_dump(mode="json") for trial in trials]),
             "directory": str(directory),
             "device": share.device,
-            "threads": threads,
+            "threads": max(1, int(share.cpus)),
         },
         tune_config=TuneConfig(
             reuse_actors=True, trial_name_creator=_name, trial_dirname_creator=_name
         ),
         run_config=RunConfig(
             name="trials",
-            storage_path=str(snapshots),
-            failure_config=FailureConfig(max_failures=RETRIES),
-            callbacks=[_Reporter(directory, report)],
+            storage_path=snapshots,
+            failure_config=FailureConfig(max_failures=0),
+            callbacks=[reporter],
             verbose=0,
         ),
     )
-    tuner.fit()
-    shutil.rmtree(snapshots, ignore_errors=True)
+    try:
+        tuner.fit()
+    finally:
+        shutil.rmtree(snapshots, ignore_errors=True)
+    return reporter.died
 
 
 def _slots(share: Share) -> int:
@@ -171,8 +215,20 @@ def _trainable(config: dict[str, Any]) -> None:
     directory = trial_directory(Path(config["directory"]), trial)
     result = read_result(directory / RESULT, trial)
     if result is None or result.status != "ok":
-        result = _worker(config["device"], config["threads"]).run(trial, directory)
+        try:
+            _check_space(config["directory"])  # before anything is computed for nothing
+            result = _worker(config["device"], config["threads"]).run(trial, directory)
+        except Exception as error:
+            if NO_SPACE not in str(error):
+                raise
+            tune.report({"full": str(error)})  # no other process would do better
+            return
     tune.report({"status": result.status})
+
+
+def _check_space(directory: str) -> None:
+    if shutil.disk_usage(directory).free < SPARE_BYTES:
+        raise OSError(errno.ENOSPC, NO_SPACE, directory)
 
 
 @cache
@@ -182,9 +238,10 @@ def _worker(device: str, threads: int) -> Worker:
 
 
 class _Reporter(Callback):
-    """Hands every result on, and writes one for a trial that never came to write its own."""
+    """Hands every result on, and keeps the last words of trials that never came to write one."""
 
     def __init__(self, directory: Path, report: Callable[[TrialResult], None]) -> None:
+        self.died: dict[str, str] = {}
         self._directory = directory
         self._report = report
 
@@ -197,13 +254,14 @@ class _Reporter(Callback):
         ours = Trial.model_validate(trial.config["trial"])
         result = read_result(trial_directory(self._directory, ours) / RESULT, ours)
         unseen = "its result.json is not to be seen here: is --output on storage all nodes share?"
-        self._report(result or failed(ours, unseen))
+        full = trial.last_result.get("full")
+        self._report(failed(ours, full) if full else result or failed(ours, unseen))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Tune's word that the trainable raised, or its process died, once too often."""
+        """Tune's word that the trainable raised, or its process died."""
         ours = Trial.model_validate(trial.config["trial"])
-        lines = trial.get_error().args[0] if trial.get_error() else "its process died"
-        result = failed(ours, f"failed {RETRIES + 1} times: {str(lines).strip().splitlines()[-1]}")
-        with suppress(OSError):  # a full disk must not end the trials that still run
-            store(result, trial_directory(self._directory, ours))
-        self._report(result)
+        try:  # the driver's own file: Tune copies it to where get_error reads only now and then
+            text = Path(trial.error_file or "").read_text()
+        except OSError:
+            text = ""
+        self.died[ours.name] = shorten(_last_line(text) or "its process died", 300)

@@ -2,11 +2,12 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from finegrain.cluster.bench import (
+    RunEndedError,
     Share,
     check_new,
     create,
@@ -15,9 +16,10 @@ from finegrain.cluster.bench import (
     run_missing,
     stored_results,
 )
-from finegrain.cluster.plan import Benchmark, TrialResult, plan, resolve
+from finegrain.cluster.plan import Benchmark, Trial, TrialResult, plan, resolve
 from finegrain.cluster.record import Recorder
-from finegrain.cluster.report import result_line, write_report
+from finegrain.cluster.report import report_text, result_line, write_report
+from finegrain.cluster.trial import failed
 from finegrain.errors import ConfigError
 from finegrain.tracking import default_uri
 
@@ -59,15 +61,23 @@ def run_benchmark(
         results = stored_results(directory, trials)
         done = sum(result.status == "ok" for result in results.values())
         tell(f"{len(trials)} trials, {done} of them done before; results in {directory}")
+        tell(f"Whatever may end this early, --resume {directory} runs what is missing then")
         recorder = Recorder(benchmark, directory, uri or default_uri(directory), tell)
         progress = Progress(done, len(trials), tell)
+        told: dict[str, TrialResult] = {}
 
         def report(result: TrialResult) -> None:
+            told[result.trial.name] = result
             progress.step(result)
             recorder.record(result)
 
-        run_missing(trials, results, directory, share, report)
-        return _conclude(benchmark, directory, recorder, tell)
+        try:
+            run_missing(trials, results, directory, share, report)
+        except RunEndedError as error:
+            tell(f"The run ended early: {error}")
+            left = [trial for trial in trials if trial.name not in told]
+            told |= {t.name: failed(t, f"not run to its end: {error}") for t in left}
+        return _conclude(benchmark, directory, recorder, tell, told)
 
 
 def record_benchmark(
@@ -76,7 +86,7 @@ def record_benchmark(
     """Report and record what lies on disk without running anything; True if all was recorded."""
     with only_driver(directory):
         recorder = Recorder(benchmark, directory, uri or default_uri(directory), tell)
-        _conclude(benchmark, directory, recorder, tell)
+        _conclude(benchmark, directory, recorder, tell, {})
         return not recorder.failed
 
 
@@ -111,10 +121,38 @@ class Progress:
         )
 
 
-def _conclude(benchmark: Benchmark, directory: Path, recorder: Recorder, tell: Tell) -> bool:
+def _conclude(
+    benchmark: Benchmark,
+    directory: Path,
+    recorder: Recorder,
+    tell: Tell,
+    told: Mapping[str, TrialResult],
+) -> bool:
+    """Report and record what is on disk, or else what was told; True if all of it is complete."""
     trials = plan(benchmark)
-    results = stored_results(directory, trials)
-    tell(f"\n{write_report(benchmark, trials, results, directory)}\n")
+    stored = stored_results(directory, trials)
+    done = {name: result for name, result in stored.items() if result.status == "ok"}
+    results = {**stored, **told, **done}
+    tell(f"\n{report_text(trials, results)}\n")
+    if written := _write(benchmark, trials, results, directory, tell):
+        tell(f"Tables, results.csv and heatmaps: {directory}")
     recorder.finish(trials, results)
-    tell(f"Tables, results.csv and heatmaps: {directory}")
-    return all(t.name in results and results[t.name].status == "ok" for t in trials)
+    complete = len(done) == len(trials)
+    if not (written and complete):
+        tell(f"Run what is missing with --resume {directory}")
+    return written and complete
+
+
+def _write(
+    benchmark: Benchmark,
+    trials: Sequence[Trial],
+    results: Mapping[str, TrialResult],
+    directory: Path,
+    tell: Tell,
+) -> bool:
+    try:
+        write_report(benchmark, trials, results, directory)
+    except OSError as error:
+        tell(f"The report could not be written: {error}")
+        return False
+    return True

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -21,13 +22,15 @@ from finegrain.files import write_json
 from finegrain.tracking import BenchmarkRun
 
 MLFLOW = "mlflow.json"
+QUIET_SECONDS = 30.0  # after a failure nothing is tried, so that no attempt follows on another
 
 
 class Recorder:
     """Records results one after the other, in a thread of its own.
 
-    The first failure is told once and ends the recording, never the benchmark: the results are on
-    disk, and jobs/record_benchmark.py records them when MLflow is back.
+    A failure is told once and never ends the benchmark: the results are on disk. After a quiet
+    time recording is tried again with the results that come then, and at the end with all that is
+    missing; if that fails too, jobs/record_benchmark.py records them when MLflow is back.
     """
 
     def __init__(
@@ -37,48 +40,70 @@ class Recorder:
         self._directory = directory
         self._uri = uri
         self._tell = tell
-        self._run: BenchmarkRun | None = None
+        self._run: BenchmarkRun | None = None  # None: to be opened, for the first time or anew
+        self._run_id: str | None = None
+        self._quiet_until = 0.0
+        self._told = False
         self.failed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="mlflow")
-        self._submit(self._open)
+        self._thread.submit(self._try, self._open)
 
     def record(self, result: TrialResult) -> None:
         """Record one result soon; returns at once."""
-        self._submit(partial(self._record, result))
+        self._thread.submit(self._try, partial(self._record, result))
 
     def finish(self, trials: Sequence[Trial], results: Mapping[str, TrialResult]) -> None:
         """Record whatever was not yet, then the summary, and wait for it."""
-        for result in results.values():
-            self.record(result)
-        self._submit(partial(self._finish, trials, results))
+        self._thread.submit(self._finish, trials, results)
         self._thread.shutdown(wait=True)
 
-    def _submit(self, step: Callable[[], None]) -> None:
-        self._thread.submit(self._guarded, step)
-
-    def _guarded(self, step: Callable[[], None]) -> None:
-        if self.failed:
+    def _try(self, step: Callable[[], object]) -> None:
+        if time.monotonic() < self._quiet_until:
             return
         try:
             step()
         except Exception as error:  # whatever MLflow raises, the benchmark must go on
+            self._run = None  # what it knew of MLflow may be wrong: an answer can be lost
+            self._quiet_until = time.monotonic() + QUIET_SECONDS
+            if not self._told:
+                self._tell(
+                    f"MLflow at {self._uri} failed: {_first_line(error)}. The benchmark goes on, "
+                    "and what is missing there is recorded at its end"
+                )
+            self._told = True
+
+    def _finish(self, trials: Sequence[Trial], results: Mapping[str, TrialResult]) -> None:
+        try:
+            self._run = None  # reads again what MLflow has
+            for result in results.values():
+                self._record(result)
+            self._summarize(trials, results)
+        except Exception as error:
             self.failed = True
             self._tell(
                 f"MLflow at {self._uri} failed: {_first_line(error)}. The results are safe in "
                 f"{self._directory}; record them later with "
                 f"`python jobs/record_benchmark.py {self._directory}`"
             )
+        else:
+            if self._told:
+                self._tell(f"MLflow at {self._uri} answers again, and has all {len(results)}")
 
-    def _open(self) -> None:
+    def _open(self) -> BenchmarkRun:
+        if self._run:
+            return self._run
         path = self._directory / MLFLOW
         known = json.loads(path.read_text()) if path.is_file() else {}
-        run_id = known.get("run_id") if known.get("tracking_uri") == self._uri else None
+        run_id = known.get("run_id") if known.get("tracking_uri") == self._uri else self._run_id
         artifacts = self._directory.parent / "mlflow-artifacts"
-        self._run = BenchmarkRun(self._uri, self._directory.name, artifacts, run_id)
-        write_json(path, {"tracking_uri": self._uri, "run_id": self._run.run_id})
+        run = BenchmarkRun(self._uri, self._directory.name, artifacts, run_id)
+        self._run_id = run.run_id
+        if run_id != run.run_id or not known:
+            write_json(path, {"tracking_uri": self._uri, "run_id": run.run_id})
+        self._run = run
+        return run
 
     def _record(self, result: TrialResult) -> None:
-        assert self._run is not None
         trial = result.trial
         directory = trial_directory(self._directory, trial)
         measured = {
@@ -96,7 +121,7 @@ class Recorder:
         shots = {f"shot_{i}_sha256": shot.sha256 for i, shot in enumerate(result.support)}
         error = {"error": result.error} if result.error else {}
         notes = {"notes": "\n".join(result.notes)} if result.notes else {}
-        self._run.record(
+        self._open().record(
             trial.name,
             hashlib.sha256(result.model_dump_json().encode()).hexdigest(),
             params=params | options,
@@ -112,12 +137,11 @@ class Recorder:
             failed=result.status == "failed",
         )
 
-    def _finish(self, trials: Sequence[Trial], results: Mapping[str, TrialResult]) -> None:
-        assert self._run is not None
+    def _summarize(self, trials: Sequence[Trial], results: Mapping[str, TrialResult]) -> None:
         complete = all(t.name in results and results[t.name].status == "ok" for t in trials)
         written = ["benchmark.json", "results.csv", "table.md"]
         sheets = sorted(self._directory.glob("heatmaps_*.png"))
-        self._run.finish(
+        self._open().finish(
             params=self._benchmark.model_dump(mode="json", exclude={"captions"}),
             metrics=_summary_metrics(trials, results),
             tags=environment("cpu"),

@@ -109,6 +109,27 @@ def csv_text(trials: Sequence[Trial], results: Mapping[str, TrialResult]) -> str
     return stream.getvalue()
 
 
+def report_text(trials: Sequence[Trial], results: Mapping[str, TrialResult]) -> str:
+    """table.md: the tables, why trials are missing, and notes, as Markdown."""
+    text = table_text(rows_of(trials, results))
+    if reasons := _reasons(trials, results):
+        text += "\n\n" + "\n".join(["Why they are missing:", "", *(f"- {r}" for r in reasons)])
+    if notes := sorted({note for result in results.values() for note in result.notes}):
+        text += "\n\n" + "\n".join(["Notes:", "", *(f"- {note}" for note in notes)])
+    return text
+
+
+def _reasons(trials: Sequence[Trial], results: Mapping[str, TrialResult]) -> list[str]:
+    """Each reason for which trials have no scores, after the names of those trials."""
+    names: dict[str, list[str]] = {}
+    for trial in trials:
+        result = results.get(trial.name)
+        if result is None or result.status == "failed":
+            error = result.error if result and result.error else "not run to its end"
+            names.setdefault(error, []).append(trial.name)
+    return [f"{', '.join(group)}: {error}" for error, group in names.items()]
+
+
 def write_report(
     benchmark: Benchmark,
     trials: Sequence[Trial],
@@ -116,9 +137,7 @@ def write_report(
     directory: Path,
 ) -> str:
     """Write results.csv, table.md and a heatmap sheet a method; returns the table's text."""
-    text = table_text(rows_of(trials, results))
-    if notes := sorted({note for result in results.values() for note in result.notes}):
-        text += "\n\n" + "\n".join(["Notes:", "", *(f"- {note}" for note in notes)])
+    text = report_text(trials, results)
     write_text(directory / "results.csv", csv_text(trials, results))
     write_text(directory / "table.md", text + "\n")
     for method in benchmark.methods:

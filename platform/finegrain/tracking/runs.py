@@ -147,10 +147,21 @@ class BenchmarkRun:
         return str(run.info.run_id)
 
     def _children(self) -> dict[str, Run]:
-        """The nested runs by trial name."""
+        """The nested runs by trial name; of two of one trial, as lost answers leave, one stays."""
         below = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{self.run_id}'"
-        found = search_all(self._client, self._experiment, below)
-        return {run.data.tags[TRIAL]: run for run in found if TRIAL in run.data.tags}
+        children: dict[str, Run] = {}
+        for run in search_all(self._client, self._experiment, below):
+            if name := run.data.tags.get(TRIAL):
+                children[name] = self._only_one(run, children.get(name))
+        return children
+
+    def _only_one(self, run: Run, other: Run | None) -> Run:
+        """Whichever has ended; the other is deleted."""
+        if other is None:
+            return run
+        kept, gone = (run, other) if other.info.status == "RUNNING" else (other, run)
+        self._client.delete_run(gone.info.run_id)
+        return kept
 
     def _log(
         self,

@@ -1,0 +1,102 @@
+"""MLflow's server dies while a benchmark runs, and comes back; so does a trial's process."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
+
+import httpx
+import psutil
+import pytest
+
+from finegrain.loopback import free_ports
+from tests.benchmarks import (
+    check_recorded_once,
+    driving,
+    grid,
+    results_on_disk,
+    without_timings,
+)
+from tests.faults.conftest import METHODS, SEEDS, SHOTS
+from tests.faults.nodes import trial_processes
+
+
+class MlflowServer:
+    """A real tracking server, which can be stopped and started again."""
+
+    def __init__(self, folder):
+        [port] = free_ports(1)
+        self.uri = f"http://127.0.0.1:{port}"
+        self._log = folder / "mlflow.log"
+        self._command = [
+            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"),
+            *("--port", str(port), "--workers", "1"),
+            *("--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"),
+            *("--artifacts-destination", str(folder / "artifacts")),
+        ]
+        self._process = None
+
+    def start(self):
+        with self._log.open("ab") as stream:
+            self._process = subprocess.Popen(
+                self._command, stdout=stream, stderr=stream, start_new_session=True,
+                env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            )  # fmt: skip
+
+    def wait(self, seconds=90):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self._process.poll() is None:
+            with suppress(httpx.TransportError):
+                if httpx.get(f"{self.uri}/health").status_code == 200:
+                    return
+            time.sleep(0.2)
+        raise AssertionError(self._log.read_text())
+
+    def kill(self):
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+@pytest.fixture
+def mlflow_server(tmp_path):
+    server = MlflowServer(tmp_path)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+@contextmanager
+def paused(driver):
+    """No trial goes on for the block."""
+    processes = trial_processes(driver.process.pid)
+    for process in processes:
+        process.suspend()
+    yield
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.resume()
+
+
+def test_mlflow_and_a_trials_process_die_and_come_back(mlflow_server, data, undisturbed, tmp_path):
+    mlflow_server.wait()
+    directory = tmp_path / "runs" / "away"
+    arguments = [*grid(data, directory, METHODS, SHOTS, SEEDS), "--tracking-uri", mlflow_server.uri]
+    with driving(tmp_path / "log", *arguments) as driver:
+        driver.wait_for(lambda: len(results_on_disk(directory)) >= 3)
+        mlflow_server.kill()
+        trial_processes(driver.process.pid)[0].kill()
+        driver.wait_for(lambda: f"MLflow at {mlflow_server.uri} failed" in driver.output)
+        with paused(driver):
+            mlflow_server.start()
+            mlflow_server.wait()
+            assert len(results_on_disk(directory)) < len(undisturbed)
+        assert driver.end() == 0
+    assert "record them later" not in driver.output
+    assert f"{mlflow_server.uri} answers again" in driver.output
+    assert without_timings(directory) == undisturbed
+    check_recorded_once(directory)
