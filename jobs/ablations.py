@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from finegrain.cluster.ablations import ABLATIONS, run_ablations
-from finegrain.cluster.bench import Share
+from finegrain.cluster.connect import Share
 from finegrain.errors import InputError
 
 

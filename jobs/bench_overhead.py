@@ -18,7 +18,7 @@ import numpy as np
 import ray
 from PIL import Image
 
-from finegrain.cluster.bench import Share
+from finegrain.cluster.connect import Share
 from finegrain.cluster.full import full_benchmark
 from finegrain.cluster.replay import record_seconds
 from finegrain.loopback import free_ports

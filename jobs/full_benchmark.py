@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from finegrain.clip import BACKBONES
-from finegrain.cluster.bench import Share
+from finegrain.cluster.connect import Share
 from finegrain.cluster.full import full_benchmark
 from finegrain.data import DATASETS
 from finegrain.detectors import DETECTORS

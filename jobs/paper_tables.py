@@ -13,7 +13,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from finegrain.cluster.bench import Share
+from finegrain.cluster.connect import Share
 from finegrain.cluster.paper.inputs import Inputs, pairs
 from finegrain.cluster.paper.run import make_exhibit
 from finegrain.errors import InputError

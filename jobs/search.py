@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from finegrain.clip import BACKBONES
-from finegrain.cluster.bench import Share
+from finegrain.cluster.connect import Share
 from finegrain.cluster.search.job import begun_searches, run_search, start_searches
 from finegrain.data import DATASETS
 from finegrain.errors import InputError

@@ -16,7 +16,8 @@ import pytest
 from mlflow import MlflowClient
 
 from finegrain.cluster import full
-from finegrain.cluster.bench import Share, stored_results, trial_directory
+from finegrain.cluster.bench import stored_results, trial_directory
+from finegrain.cluster.connect import Share
 from finegrain.cluster.local import ray_environment
 from finegrain.cluster.plan import plan, resolve
 from finegrain.cluster.report import write_report

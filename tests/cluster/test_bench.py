@@ -9,7 +9,6 @@ from ray.tune import TuneError
 from finegrain.cluster import bench
 from finegrain.cluster.bench import (
     RunEndedError,
-    Share,
     _Reporter,
     create,
     load,
@@ -17,6 +16,7 @@ from finegrain.cluster.bench import (
     run_missing,
     trial_directory,
 )
+from finegrain.cluster.connect import Share
 from finegrain.cluster.plan import plan, read_result, resolve
 from finegrain.errors import ConfigError
 
@@ -38,7 +38,8 @@ def rounds(monkeypatch):
     """What died in each round, in place of rounds over Ray."""
     outcomes = []
     monkeypatch.setattr(bench, "_run_round", lambda *_: outcomes.pop(0))
-    monkeypatch.setattr(bench.ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(bench, "connect", lambda: None)
+    monkeypatch.setattr(bench, "slots", lambda _: 2)
     return outcomes
 
 

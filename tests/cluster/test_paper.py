@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from finegrain.captions import find_caption
-from finegrain.cluster.bench import RESULT, Share, create, trial_directory
+from finegrain.cluster.bench import RESULT, create, trial_directory
+from finegrain.cluster.connect import Share
 from finegrain.cluster.paper import estimate
 from finegrain.cluster.paper.exhibits import EXHIBITS, groups
 from finegrain.cluster.paper.inputs import Inputs, missing, pairs

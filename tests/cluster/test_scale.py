@@ -13,8 +13,9 @@ from types import SimpleNamespace
 import pytest
 
 from finegrain.captions import find_caption
-from finegrain.cluster import bench
-from finegrain.cluster.bench import RESULT, Share, run_missing, trial_directory
+from finegrain.cluster import bench, connect
+from finegrain.cluster.bench import RESULT, run_missing, trial_directory
+from finegrain.cluster.connect import Share
 from finegrain.cluster.order import ORDERS, Expected, encoded_key, expectations, in_order
 from finegrain.cluster.plan import TrialResult, plan, resolve
 from finegrain.cluster.replay import jobs_of, recorded_trials, replay
@@ -182,7 +183,9 @@ def test_the_scheduler_is_given_this_order_and_tables_the_plans(trials, tmp_path
     monkeypatch.setattr(bench.tune, "Tuner", Tuner)
     there = {"CPU": 8.0, "GPU": 4.0}
     monkeypatch.setattr(
-        bench, "ray", SimpleNamespace(is_initialized=lambda: True, cluster_resources=lambda: there)
+        connect,
+        "ray",
+        SimpleNamespace(is_initialized=lambda: True, cluster_resources=lambda: there),
     )
     done = {trials[0].name: result_of(trials[0])}
     run_missing(trials, done, tmp_path, Share(), lambda _: None)
@@ -194,10 +197,10 @@ def test_the_scheduler_is_given_this_order_and_tables_the_plans(trials, tmp_path
     assert [(r["category"], r["method"], int(r["shots"]), int(r["seed"])) for r in rows] == [
         (t.category, t.method, t.shots, t.seed) for t in trials
     ]
-    assert bench._slots(Share(cpus=2)) == 4
-    assert bench._slots(Share(cpus=1, gpus=0.25)) == 8
+    assert connect.slots(Share(cpus=2)) == 4
+    assert connect.slots(Share(cpus=1, gpus=0.25)) == 8
     there.pop("GPU")
-    assert bench._slots(Share(cpus=1, gpus=0.25)) == 0  # an autoscaler has yet to bring some
+    assert connect.slots(Share(cpus=1, gpus=0.25)) == 0  # an autoscaler has yet to bring some
 
 
 @pytest.fixture

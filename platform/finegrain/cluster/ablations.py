@@ -6,7 +6,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from finegrain.cluster.bench import Share, load, stored_results
+from finegrain.cluster.bench import load, stored_results
+from finegrain.cluster.connect import Share
 from finegrain.cluster.curves import curves
 from finegrain.cluster.full import Tell, full_benchmark, runs_folder
 from finegrain.cluster.plan import plan

@@ -12,24 +12,20 @@ So resuming is planning again; Tune's own snapshots are not needed, and are thro
 
 import errno
 import fcntl
-import logging
-import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-import ray
 from pydantic import ValidationError
 from ray import tune
 from ray.exceptions import RayError
 from ray.tune import Callback, FailureConfig, RunConfig, TuneConfig, TuneError
 
+from finegrain.cluster.connect import Share, connect, slots, snapshots
 from finegrain.cluster.order import in_order
 from finegrain.cluster.plan import Benchmark, Trial, TrialResult, read_result
 from finegrain.cluster.trial import RESULT, Worker, failed, store
@@ -40,25 +36,6 @@ BENCHMARK, TRIALS = "benchmark.json", "trials"
 SPARE_BYTES = 1 << 20
 NO_SPACE = "No space left on device"  # in OSError as in what safetensors raises
 ATTEMPTS = 3  # at a trial whose process dies, or raises what is not an InputError
-
-
-@dataclass(frozen=True)
-class Share:
-    """What each trial is given; fractions of a GPU let several trials share one."""
-
-    cpus: float = 1.0
-    gpus: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.cpus <= 0 or self.gpus < 0:
-            raise ConfigError(
-                f"a trial needs more than 0 CPUs and at least 0 GPUs; got {self.cpus}, {self.gpus}"
-            )
-
-    @property
-    def device(self) -> str:
-        """Where a trial computes."""
-        return "cuda" if self.gpus else "cpu"
 
 
 class RunEndedError(Exception):
@@ -133,11 +110,8 @@ def run_missing(
     missing = [t for t in trials if t.name not in results or results[t.name].status != "ok"]
     if not missing:
         return
-    quiet_tune()
-    if not ray.is_initialized():
-        # "local" even where a cluster's address lies in /tmp/ray: that one may be long dead
-        ray.init(os.environ.get("RAY_ADDRESS") or "local", log_to_driver=False)
-    missing = in_order(missing, _slots(share) or len(missing), results.values())
+    connect()
+    missing = in_order(missing, slots(share) or len(missing), results.values())
     for _ in range(ATTEMPTS):
         try:
             died = _run_round(missing, directory, share, report)
@@ -162,46 +136,27 @@ def _run_round(
     twice, and Tune then gives up whatever is left of its retries.
     """
     reporter = _Reporter(directory, report)
-    snapshots = tempfile.mkdtemp(prefix="finegrain-tune-")
-    tuner = tune.Tuner(
-        tune.with_resources(_trainable, {"cpu": share.cpus, "gpu": share.gpus}),
-        param_space={
-            "trial": tune.grid_search([trial.model_dump(mode="json") for trial in trials]),
-            "directory": str(directory),
-            "device": share.device,
-            "threads": max(1, int(share.cpus)),
-        },
-        tune_config=TuneConfig(
-            reuse_actors=True, trial_name_creator=_name, trial_dirname_creator=_name
-        ),
-        run_config=RunConfig(
-            name="trials",
-            storage_path=snapshots,
-            failure_config=FailureConfig(max_failures=0),
-            callbacks=[reporter],
-            verbose=0,
-        ),
-    )
-    try:
-        tuner.fit()
-    finally:
-        shutil.rmtree(snapshots, ignore_errors=True)
+    with snapshots() as folder:
+        tune.Tuner(
+            tune.with_resources(_trainable, share.resources),
+            param_space={
+                "trial": tune.grid_search([trial.model_dump(mode="json") for trial in trials]),
+                "directory": str(directory),
+                "device": share.device,
+                "threads": share.threads,
+            },
+            tune_config=TuneConfig(
+                reuse_actors=True, trial_name_creator=_name, trial_dirname_creator=_name
+            ),
+            run_config=RunConfig(
+                name="trials",
+                storage_path=folder,
+                failure_config=FailureConfig(max_failures=0),
+                callbacks=[reporter],
+                verbose=0,
+            ),
+        ).fit()
     return reporter.died
-
-
-def _slots(share: Share) -> int:
-    """How many trials the cluster runs at once; 0 where an autoscaler has yet to bring nodes."""
-    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    slots = there.get("CPU", 0.0) / share.cpus
-    return int(min(slots, there.get("GPU", 0.0) / share.gpus) if share.gpus else slots)
-
-
-def quiet_tune() -> None:
-    """Our line a trial stands for Tune's tables, and our result.json for its loggers' files."""
-    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-    logging.getLogger("ray.tune").setLevel(logging.WARNING)
-    logging.getLogger("ray.tune.analysis").setLevel(logging.ERROR)  # misses those files
 
 
 def _name(trial: Any) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 from finegrain.cluster.bench import (
     RunEndedError,
-    Share,
     check_new,
     create,
     load,
@@ -16,6 +15,7 @@ from finegrain.cluster.bench import (
     run_missing,
     stored_results,
 )
+from finegrain.cluster.connect import Share
 from finegrain.cluster.plan import Benchmark, Trial, TrialResult, plan, resolve
 from finegrain.cluster.record import Recorder
 from finegrain.cluster.report import report_text, result_line, write_report

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
-from finegrain.cluster.bench import BENCHMARK, Share, create, load, stored_results, trial_directory
+from finegrain.cluster.bench import BENCHMARK, create, load, stored_results, trial_directory
+from finegrain.cluster.connect import Share
 from finegrain.cluster.full import Tell, run_benchmark, runs_folder
 from finegrain.cluster.paper.estimate import dry_run
 from finegrain.cluster.paper.exhibits import Exhibit, Group, find_exhibit

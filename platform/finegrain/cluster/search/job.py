@@ -6,7 +6,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from finegrain.cluster.bench import BENCHMARK, Share, load, only_driver
+from finegrain.cluster.bench import BENCHMARK, load, only_driver
+from finegrain.cluster.connect import Share
 from finegrain.cluster.full import Tell, run_benchmark, runs_folder
 from finegrain.cluster.methods import with_option
 from finegrain.cluster.plan import Benchmark, resolve

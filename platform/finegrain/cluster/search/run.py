@@ -8,22 +8,19 @@ Resuming begins a new study that knows the settings on disk and their scores, an
 of their number. Only the scheduler forgets: it compares with what it sees from then on.
 """
 
-import os
-import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import optuna
-import ray
 from optuna.samplers import RandomSampler, TPESampler
 from ray import tune
 from ray.tune import Callback, RunConfig, TuneConfig
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
-from finegrain.cluster.bench import Share, quiet_tune
+from finegrain.cluster.connect import Share, connect, snapshots
 from finegrain.cluster.plan import Trial, plan
 from finegrain.cluster.search.samples import SampleWorker
 from finegrain.cluster.search.spec import (
@@ -53,11 +50,7 @@ def run_samples(search: Search, directory: Path, share: Share, report: Report) -
     missing = search.samples - len(known)
     if missing <= 0:
         return
-    quiet_tune()
-    if not ray.is_initialized():
-        ray.init(os.environ.get("RAY_ADDRESS") or "local", log_to_driver=False)
-    snapshots = directory / "tune"
-    shutil.rmtree(snapshots, ignore_errors=True)
+    connect()
     trainable = tune.with_parameters(
         _trainable,
         search=search.model_dump(mode="json"),
@@ -65,25 +58,25 @@ def run_samples(search: Search, directory: Path, share: Share, report: Report) -
         directory=str(directory),
         share=share,
     )
-    tune.Tuner(
-        tune.with_resources(trainable, {"cpu": share.cpus, "gpu": share.gpus}),
-        tune_config=TuneConfig(
-            metric="value",
-            mode="max",
-            num_samples=missing,
-            search_alg=_searcher(search, known),
-            scheduler=_scheduler(search),
-            reuse_actors=True,
-            trial_dirname_creator=lambda trial: str(trial.trial_id),
-        ),
-        run_config=RunConfig(
-            name="samples",
-            storage_path=str(snapshots),
-            callbacks=[_Reporter(directory, report)],
-            verbose=0,
-        ),
-    ).fit()
-    shutil.rmtree(snapshots, ignore_errors=True)
+    with snapshots() as folder:
+        tune.Tuner(
+            tune.with_resources(trainable, share.resources),
+            tune_config=TuneConfig(
+                metric="value",
+                mode="max",
+                num_samples=missing,
+                search_alg=_searcher(search, known),
+                scheduler=_scheduler(search),
+                reuse_actors=True,
+                trial_dirname_creator=lambda trial: str(trial.trial_id),
+            ),
+            run_config=RunConfig(
+                name="samples",
+                storage_path=folder,
+                callbacks=[_Reporter(directory, report)],
+                verbose=0,
+            ),
+        ).fit()
 
 
 def _searcher(search: Search, known: list[Sample]) -> OptunaSearch:
@@ -125,7 +118,7 @@ def _trainable(
     """Runs in a Ray worker; each rung is on disk before Tune hears of it."""
     spec = Search.model_validate(search)
     sample = Sample(options=config)
-    steps = _worker(share.device, max(1, int(share.cpus))).run(
+    steps = _worker(share.device, share.threads).run(
         spec, [Trial.model_validate(trial) for trial in trials], config
     )
     try:
