@@ -12,6 +12,10 @@ from safetensors.torch import load_file
 from finegrain.cluster import full
 from finegrain.cluster.bench import RunEndedError
 from finegrain.cluster.local import local_head
+from finegrain.cluster.search.job import start_searches
+from finegrain.cluster.search.run import store_sample
+from finegrain.cluster.search.spec import Sample, Step, read_samples, sample_key
+from finegrain.evaluation.metrics import Scores
 from tests.benchmarks import (
     FULL,
     JOBS,
@@ -151,3 +155,31 @@ def test_wrong_arguments_end_at_once(tmp_path, monkeypatch, capsys, arguments, m
     monkeypatch.chdir(tmp_path)
     assert run_here(monkeypatch, FULL, *arguments) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_search_goes_on_with_what_is_missing(head, plates, tmp_path):
+    grid = {"dataset": "folder", "data_root": plates, "methods": ["padim"], "shots": [2]}
+    chosen = {"space": f"{JOBS.parent / 'tune_spaces' / 'spaces.py'}:padim", "samples": 5}
+    folder = tmp_path / "runs" / "five"
+    start_searches(grid | {"seeds": [0]}, chosen, per_category=False, output=folder)
+    known = {"features": "levels", "levels": "[1]", "dimensions": 50, "epsilon": 0.01}
+    scores = {name: Scores(pixel_auroc=0.99) for name in ("plate_a", "plate_b")}
+    step = Step(epoch=1, seconds=1.0, validation=scores)
+    store_sample(Sample(options=known, status="ok", steps=(step,)), folder)
+
+    done = submit(head, JOBS / "search.py", "--resume", folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 of them done before" in done.stdout
+    samples = read_samples(folder)
+    assert len(samples) == 5
+    assert samples[sample_key(known)].steps == (step,)
+    assert all(0 < s.steps[-1].validation["plate_a"].pixel_auroc <= 1 for s in samples.values())
+    assert "--set padim.levels=[1]" in (folder / "search.md").read_text()
+    client = MlflowClient(f"sqlite:///{tmp_path / 'runs' / 'mlflow.db'}")
+    ids = [client.get_experiment_by_name("finegrain").experiment_id]
+    [parent] = client.search_runs(ids, "attributes.run_name = 'five'")
+    below = client.search_runs(ids, f"tags.mlflow.parentRunId = '{parent.info.run_id}'")
+    assert {run.info.run_name for run in below} == {f"five_{key}" for key in samples}
+    assert parent.data.tags["finegrain.leaks_test"] == "false"
+    assert parent.data.metrics["best_pixel_auroc"] == pytest.approx(99)
+    assert "importance.png" in {a.path for a in client.list_artifacts(parent.info.run_id)}
