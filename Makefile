@@ -26,7 +26,7 @@ unit:
 	$(BIN)/python -m pytest $(ARGS)
 
 test-faults: setup  ## nodes, processes, head, MLflow and disk fail during benchmarks
-	$(BIN)/python -m pytest --numprocesses=0 -m "" tests/faults $(ARGS)
+	$(BIN)/python -m pytest -m "" tests/faults $(ARGS)
 
 head: setup  ## a Ray head on loopback until Ctrl-C
 	$(BIN)/python jobs/head.py
