@@ -5,7 +5,8 @@
     search.md, ...      see report.py
 
 Resuming begins a new study that knows the settings on disk and their scores, and runs what is left
-of their number. Only the scheduler forgets: it compares with what it sees from then on.
+of their number; a setting that was interrupted is forgotten. Only the scheduler forgets all: it
+compares with what it sees from then on.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from typing import Any
 import optuna
 from optuna.samplers import RandomSampler, TPESampler
 from ray import tune
-from ray.tune import Callback, RunConfig, TuneConfig
+from ray.tune import Callback, FailureConfig, RunConfig, TuneConfig
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
@@ -36,17 +37,28 @@ from finegrain.errors import InputError
 from finegrain.files import write_text
 
 Report = Callable[[Sample], None]
+UNSEEN = "its file is not to be seen here: is --output on storage all nodes share?"
+RETRIES = 2  # of a setting whose process died
+
+
+def sample_path(sample: Sample, directory: Path) -> Path:
+    """Where it lies below the search's directory."""
+    return directory / SAMPLES / f"{sample.key}.json"
 
 
 def store_sample(sample: Sample, directory: Path) -> None:
-    """Write it below the search's directory, whole or not at all."""
-    path = directory / SAMPLES / f"{sample.key}.json"
-    write_text(path, sample.model_dump_json(indent=1) + "\n")
+    """Write it, whole or not at all."""
+    write_text(sample_path(sample, directory), sample.model_dump_json(indent=1) + "\n")
 
 
 def run_samples(search: Search, directory: Path, share: Share, report: Report) -> None:
     """Run as many settings as are missing, reporting each at its end."""
-    known = [s for s in read_samples(directory).values() if s.status != "running"]
+    known = []
+    for sample in read_samples(directory).values():
+        if sample.status == "running":
+            sample_path(sample, directory).unlink()
+        else:
+            known.append(sample)
     missing = search.samples - len(known)
     if missing <= 0:
         return
@@ -73,6 +85,7 @@ def run_samples(search: Search, directory: Path, share: Share, report: Report) -
             run_config=RunConfig(
                 name="samples",
                 storage_path=folder,
+                failure_config=FailureConfig(max_failures=RETRIES),
                 callbacks=[_Reporter(directory, report)],
                 verbose=0,
             ),
@@ -153,17 +166,15 @@ class _Reporter(Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Tune's word that the setting is done, or was stopped by the scheduler."""
-        self._end(trial, "stopped", None)
+        sample = read_samples(self._directory).get(sample_key(trial.config))
+        if sample and sample.status == "running":
+            sample = sample.model_copy(update={"status": "stopped"})
+            store_sample(sample, self._directory)
+        self._report(sample or Sample(options=dict(trial.config), status="failed", error=UNSEEN))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Tune's word that it raised, or its process died."""
-        lines = str(trial.get_error().args[0] if trial.get_error() else "its process died")
-        self._end(trial, "failed", lines.strip().splitlines()[-1])
-
-    def _end(self, trial: Any, status: str, error: str | None) -> None:
-        options = dict(trial.config)
-        sample = read_samples(self._directory).get(sample_key(options)) or Sample(options=options)
-        if sample.status == "running":
-            sample = sample.model_copy(update={"status": status, "error": error})
-            store_sample(sample, self._directory)
+        """Tune's word that its process died once too often: nothing stays, resuming tries anew."""
+        error = str(trial.get_error() or "its process died").strip().splitlines()[-1]
+        sample = Sample(options=dict(trial.config), status="failed", error=error)
+        sample_path(sample, self._directory).unlink(missing_ok=True)
         self._report(sample)
