@@ -7,7 +7,8 @@ import pytest
 
 from finegrain.cluster.methods import with_option
 from finegrain.cluster.plan import plan, resolve
-from finegrain.cluster.search.job import confirmation, start_searches
+from finegrain.cluster.search.confirm import check_seeds, confirmation, verdict
+from finegrain.cluster.search.job import start_searches
 from finegrain.cluster.search.report import ranked, search_text
 from finegrain.cluster.search.samples import SampleWorker
 from finegrain.cluster.search.spec import Sample, Search, Step, load_space, with_setting
@@ -16,7 +17,9 @@ from finegrain.cluster.trial import shot_paths
 from finegrain.data.images import read_rgb
 from finegrain.detectors import DETECTORS, make_detector
 from finegrain.errors import ConfigError
+from finegrain.evaluation.compare import Cost, Measured, compare
 from finegrain.evaluation.metrics import Scores
+from finegrain.evaluation.tables import Row
 from finegrain.evaluation.validation import hold_out, validate
 
 SPACES = Path(__file__).parents[2] / "tune_spaces" / "spaces.py"
@@ -160,3 +163,24 @@ def test_what_was_found_is_tried_beside_the_default_on_other_shots(plates):
         "promptad:found": {"training": {"epochs": 7}, "margin": 0.5},
     }
     assert other.seeds == (1, 2)
+    with pytest.raises(ConfigError, match="seed 0 was searched on"):
+        check_seeds(search, [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("gains", "told"),
+    [
+        ((2.0, 2.5), "beats the default in pixel_auroc: +2.25 points"),
+        ((-3.0, -1.0), "is worse than the default"),
+        ((-3.0, 3.0), "is not shown to beat the default"),
+    ],
+)
+def test_the_verdict_follows_the_interval(plates, gains, told):
+    rows = [
+        Row(category, method, 2, 1, {"pixel_auroc": 90.0 + gain})
+        for category, found in zip(("a", "b"), gains, strict=True)
+        for method, gain in (("promptad", 0.0), ("promptad:found", found))
+    ]
+    measured = [Measured(row, Cost()) for row in rows]
+    compared = compare(measured, "promptad", metrics=["pixel_auroc"])
+    assert told in verdict(compared, made_search(plates))

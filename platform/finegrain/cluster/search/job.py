@@ -6,11 +6,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from finegrain.cluster.bench import BENCHMARK, load, only_driver
+from finegrain.cluster.bench import only_driver
 from finegrain.cluster.connect import Share
-from finegrain.cluster.full import Tell, run_benchmark, runs_folder
-from finegrain.cluster.methods import with_option
-from finegrain.cluster.plan import Benchmark, resolve
+from finegrain.cluster.full import Tell, runs_folder
+from finegrain.cluster.plan import resolve
+from finegrain.cluster.search.confirm import check_seeds, confirm
 from finegrain.cluster.search.report import ranked, write_search_report
 from finegrain.cluster.search.run import run_samples
 from finegrain.cluster.search.spec import (
@@ -27,8 +27,6 @@ from finegrain.errors import ConfigError
 from finegrain.evaluation.metrics import Scores
 from finegrain.files import write_text
 from finegrain.tracking import BenchmarkRun, default_uri
-
-CONFIRM, FOUND = "confirm", "found"
 
 
 def start_searches(
@@ -92,8 +90,7 @@ def run_search(
         tracking_uri: of MLflow.
     """
     search = read_search(directory)
-    if seen := set(confirm_seeds) & set(search.benchmark.seeds):
-        raise ConfigError(f"seed {seen.pop()} was searched on; confirm on others")
+    check_seeds(search, confirm_seeds)
     uri = tracking_uri or default_uri(directory)
     with only_driver(directory):
         _run(search, directory, share, tell)
@@ -105,7 +102,7 @@ def run_search(
         best = ranked(search, samples)
         tell(f"Report and plots: {directory}")
     if confirm_seeds and best:
-        _confirm(search, best[0], directory / CONFIRM, confirm_seeds, share, tell, uri)
+        confirm(search, best[0], directory, confirm_seeds, share, tell, uri)
     return len(best) == search.samples
 
 
@@ -186,41 +183,3 @@ def _metrics(search: Search, sample: Sample) -> dict[str, float]:
             except ConfigError:
                 continue  # undefined on some category
     return found
-
-
-def _confirm(
-    search: Search,
-    best: Sample,
-    directory: Path,
-    seeds: Sequence[int],
-    share: Share,
-    tell: Tell,
-    uri: str,
-) -> None:
-    """A benchmark of the default and of what was found, on shots that the search has not seen."""
-    tell(
-        f"\nOn other shots (seeds {', '.join(map(str, seeds))}): "
-        f"{search.method} as it is and as found"
-    )
-    if (directory / BENCHMARK).exists():
-        benchmark = load(directory)
-    else:
-        benchmark = confirmation(search, best, seeds)
-        write_text(directory / BENCHMARK, benchmark.model_dump_json(indent=1) + "\n")
-    run_benchmark(benchmark, directory, share, tell, uri)
-
-
-def confirmation(search: Search, best: Sample, seeds: Sequence[int]) -> Benchmark:
-    """The default as METHOD, what was found as METHOD:found."""
-    own = search.benchmark.options.get(search.method, {})
-    found = own
-    for name, value in best.options.items():
-        found = with_option(found, name, value)
-    variant = f"{search.method.partition(':')[0]}:{FOUND}"
-    return search.benchmark.model_copy(
-        update={
-            "methods": (search.method, variant),
-            "options": {**({search.method: own} if own else {}), variant: found},
-            "seeds": tuple(seeds),
-        }
-    )

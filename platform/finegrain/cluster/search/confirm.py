@@ -1,0 +1,90 @@
+"""Whether what a search found beats the default, on shots that the search has not seen."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from finegrain.cluster.bench import BENCHMARK, load, stored_results
+from finegrain.cluster.connect import Share
+from finegrain.cluster.full import Tell, run_benchmark
+from finegrain.cluster.methods import with_option
+from finegrain.cluster.plan import Benchmark, plan
+from finegrain.cluster.report import rows_of
+from finegrain.cluster.search.spec import Sample, Search
+from finegrain.errors import ConfigError
+from finegrain.evaluation.compare import METRICS, Comparison, Cost, Measured, compare
+from finegrain.evaluation.compare_tables import text
+from finegrain.files import write_text
+
+CONFIRM, FOUND = "confirm", "found"  # the folder, the variant's name
+
+
+def check_seeds(search: Search, seeds: Sequence[int]) -> None:
+    """ConfigError where a seed is the search's own."""
+    if seen := set(seeds) & set(search.benchmark.seeds):
+        raise ConfigError(f"seed {seen.pop()} was searched on; confirm on others")
+
+
+def confirm(
+    search: Search,
+    best: Sample,
+    directory: Path,
+    seeds: Sequence[int],
+    share: Share,
+    tell: Tell,
+    uri: str,
+) -> None:
+    """Run both as a benchmark below the search's directory, and write confirm.md.
+
+    What was confirmed before stays; another best setting, or other seeds, begin anew.
+    """
+    listed = ", ".join(map(str, seeds))
+    tell(f"\nOn other shots (seeds {listed}): {search.method} as it is and as found")
+    benchmark, place = confirmation(search, best, seeds), directory / CONFIRM
+    stored = place / BENCHMARK
+    if not stored.exists() or load(place) != benchmark:
+        write_text(stored, benchmark.model_dump_json(indent=1) + "\n")
+    run_benchmark(benchmark, place, share, tell, uri)
+    trials = plan(benchmark)
+    rows = rows_of(trials, stored_results(place, trials))
+    metrics = dict.fromkeys((search.metric, *METRICS))
+    compared = compare(
+        [Measured(row, Cost()) for row in rows], search.method, metrics=list(metrics)
+    )
+    report = f"{verdict(compared, search)}\n\n{text(compared, search.method)}\n"
+    write_text(directory / "confirm.md", report)
+    tell(report)
+
+
+def confirmation(search: Search, best: Sample, seeds: Sequence[int]) -> Benchmark:
+    """The default as METHOD, what was found as METHOD:found."""
+    own = search.benchmark.options.get(search.method, {})
+    found = own
+    for name, value in best.options.items():
+        found = with_option(found, name, value)
+    variant = f"{search.method.partition(':')[0]}:{FOUND}"
+    return search.benchmark.model_copy(
+        update={
+            "methods": (search.method, variant),
+            "options": {**({search.method: own} if own else {}), variant: found},
+            "seeds": tuple(seeds),
+        }
+    )
+
+
+def verdict(compared: Sequence[Comparison], search: Search) -> str:
+    """What the interval of the difference says, in a sentence."""
+    [one] = [c for c in compared if c.metric == search.metric and c.method != search.method]
+    if one.difference is None or one.interval is None:
+        return f"Too few results to say whether what was found beats the default in {one.metric}."
+    low, high = one.interval
+    told = (
+        "beats the default"
+        if low > 0
+        else "is worse than the default"
+        if high < 0
+        else "is not shown to beat the default"
+    )
+    return (
+        f"On other shots what was found {told} in {one.metric}: {one.difference:+.2f} points, "
+        f"interval {low:+.2f} to {high:+.2f}, {one.pairs} pairs."
+    )
