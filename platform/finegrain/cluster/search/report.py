@@ -117,7 +117,7 @@ def _plots(search: Search, best: Sequence[Sample]) -> dict[str, bytes]:
 def _drawn(plot: Callable[..., Any], study: optuna.Study, title: str) -> bytes:
     """Optuna's picture of a study as PNG."""
     plt.switch_backend("Agg")
-    with warnings.catch_warnings():
+    with plt.rc_context(), warnings.catch_warnings():  # it sets a style for the whole process
         warnings.simplefilter("ignore", ExperimentalWarning)
         axes = plot(study, target_name=title)
     figure = axes.figure
