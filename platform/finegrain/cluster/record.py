@@ -25,6 +25,23 @@ MLFLOW = "mlflow.json"
 QUIET_SECONDS = 30.0  # after a failure nothing is tried, so that no attempt follows on another
 
 
+def open_run(directory: Path, uri: str, run_id: str | None = None) -> BenchmarkRun:
+    """The parent run of what lies in a directory: the one that mlflow.json there names, or new.
+
+    Args:
+        directory: of a benchmark or a search.
+        uri: of MLflow.
+        run_id: of the parent, where mlflow.json does not know it.
+    """
+    path = directory / MLFLOW
+    known = json.loads(path.read_text()) if path.is_file() else {}
+    before = known.get("run_id") if known.get("tracking_uri") == uri else run_id
+    run = BenchmarkRun(uri, directory.name, directory.parent / "mlflow-artifacts", before)
+    if before != run.run_id or not known:
+        write_json(path, {"tracking_uri": uri, "run_id": run.run_id})
+    return run
+
+
 class Recorder:
     """Records results one after the other, in a thread of its own.
 
@@ -90,18 +107,10 @@ class Recorder:
                 self._tell(f"MLflow at {self._uri} answers again, and has all {len(results)}")
 
     def _open(self) -> BenchmarkRun:
-        if self._run:
-            return self._run
-        path = self._directory / MLFLOW
-        known = json.loads(path.read_text()) if path.is_file() else {}
-        run_id = known.get("run_id") if known.get("tracking_uri") == self._uri else self._run_id
-        artifacts = self._directory.parent / "mlflow-artifacts"
-        run = BenchmarkRun(self._uri, self._directory.name, artifacts, run_id)
-        self._run_id = run.run_id
-        if run_id != run.run_id or not known:
-            write_json(path, {"tracking_uri": self._uri, "run_id": run.run_id})
-        self._run = run
-        return run
+        if self._run is None:
+            self._run = open_run(self._directory, self._uri, self._run_id)
+            self._run_id = self._run.run_id
+        return self._run
 
     def _record(self, result: TrialResult) -> None:
         trial = result.trial

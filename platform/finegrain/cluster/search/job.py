@@ -10,6 +10,7 @@ from finegrain.cluster.bench import only_driver
 from finegrain.cluster.connect import Share
 from finegrain.cluster.full import Tell, runs_folder
 from finegrain.cluster.plan import resolve
+from finegrain.cluster.record import open_run
 from finegrain.cluster.search.confirm import check_seeds, confirm
 from finegrain.cluster.search.report import ranked, write_search_report
 from finegrain.cluster.search.run import run_samples
@@ -26,7 +27,7 @@ from finegrain.cluster.search.study import write_study
 from finegrain.errors import ConfigError
 from finegrain.evaluation.metrics import Scores
 from finegrain.files import write_text
-from finegrain.tracking import BenchmarkRun, default_uri
+from finegrain.tracking import default_uri
 
 
 def start_searches(
@@ -144,7 +145,7 @@ def _record(
         "finegrain.leaks_test": str(search.objective == "test").lower(),
     }
     try:
-        run = BenchmarkRun(uri, directory.name, directory.parent / "mlflow-artifacts", None)
+        run = open_run(directory, uri)
         for sample in samples.values():
             text = sample.model_dump_json()
             run.record(

@@ -3,6 +3,7 @@
     search.json         what is searched
     samples/KEY.json    a setting, its scores at each rung, and how it ended
     search.md, ...      see report.py
+    mlflow.json         where it was recorded
 
 Resuming begins a new study that knows the settings on disk and their scores, and runs what is left
 of their number; a setting that was interrupted is forgotten. Only the scheduler forgets all: it
