@@ -5,15 +5,11 @@ With --recorded, also what MLflow takes for each trial of a real benchmark, in a
 """
 
 import argparse
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import numpy as np
 import ray
 from PIL import Image
@@ -21,7 +17,7 @@ from PIL import Image
 from finegrain.cluster.connect import Share
 from finegrain.cluster.full import full_benchmark
 from finegrain.cluster.replay import record_seconds
-from finegrain.loopback import free_ports
+from finegrain.tracking.server import MlflowServer
 
 
 def main() -> int:
@@ -36,8 +32,13 @@ def main() -> int:
             uri = f"sqlite:///{folder / 'file.db'}"
             took = record_seconds(args.recorded, uri, folder / "file", args.trials)
             print(f"MLflow in a database file: {took:.3f} s a trial")
-            with mlflow_server(folder) as address:
-                took = record_seconds(args.recorded, address, folder / "server", args.trials)
+            server = MlflowServer(folder)
+            server.start()
+            try:
+                server.wait()
+                took = record_seconds(args.recorded, server.uri, folder / "server", args.trials)
+            finally:
+                server.kill()
             print(f"MLflow behind its server on loopback: {took:.3f} s a trial")
     return 0
 
@@ -67,35 +68,6 @@ def empty_trials(trials: int) -> None:
     )
     print(f"first result after {ends[0] - start:.1f} s, then {steady * slots:.2f} s of a slot each")
     print(f"the driver's own thread computed for {driver / trials:.3f} s a trial")
-
-
-@contextmanager
-def mlflow_server(folder: Path) -> Iterator[str]:
-    """An MLflow server on loopback for the block."""
-    [port] = free_ports(1)
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
-               "--workers", "1", "--backend-store-uri", f"sqlite:///{folder / 'server.db'}",
-               "--artifacts-destination", str(folder / "artifacts")]  # fmt: skip
-    address = f"http://127.0.0.1:{port}"
-    with (folder / "server.log").open("wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log)
-        try:
-            deadline = time.monotonic() + 120
-            while not _answers(address):
-                if server.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError((folder / "server.log").read_text()[-2000:])
-                time.sleep(0.5)
-            yield address
-        finally:
-            server.terminate()
-            server.wait(30)
-
-
-def _answers(address: str) -> bool:
-    try:
-        return httpx.get(f"{address}/health", timeout=5).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 if __name__ == "__main__":

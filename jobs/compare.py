@@ -9,7 +9,6 @@ Methods of the same name with other options or another backbone are named apart,
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from mlflow.exceptions import MlflowException
 from finegrain.cluster.compare.run import compare_recorded
 from finegrain.errors import InputError
 from finegrain.evaluation.compare import METRICS, RESAMPLES
+from finegrain.tracking import default_uri
 
 
 def main() -> int:
@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, metavar="DIR", help="[runs/compare-TIME]")
     parser.add_argument("--tracking-uri", help="[$MLFLOW_TRACKING_URI, else runs/mlflow.db]")
     args = parser.parse_args()
-    uri = args.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///runs/mlflow.db"
+    uri = args.tracking_uri or default_uri(Path("runs/compare"))
     try:
         text, folder = compare_recorded(
             args.runs,

@@ -14,13 +14,13 @@ an unbiased estimate of how good that is, but on the whole too high. Measure on 
 """
 
 import argparse
-import os
 import sys
+from pathlib import Path
 
 from mlflow.exceptions import MlflowException
 
 from finegrain.errors import InputError
-from finegrain.tracking import Registry
+from finegrain.tracking import Registry, default_uri
 
 
 def main() -> int:
@@ -46,7 +46,7 @@ def main() -> int:
         parser.error("give RUN_ID, --from-benchmark NAME or --rollback DATASET/CATEGORY")
     if args.metric and not args.from_benchmark:
         parser.error("--metric chooses among the trials of --from-benchmark NAME")
-    uri = args.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///runs/mlflow.db"
+    uri = args.tracking_uri or default_uri(Path("runs/promote"))
     try:
         registry = Registry(uri)
         runs = list(args.runs)

@@ -74,7 +74,6 @@ def main() -> int:
             names = ("samples", "searcher", "scheduler", "metric", "objective", "study")
             chosen = {name: given.pop(name) for name in names if name in given}
             chosen |= {"space": space if ":" in space else f"{SPACES}:{space}"}
-            chosen.setdefault("samples", 30)
             grid = given | {"methods": [method], "shots": [given.get("shots", 4)]}
             grid["seeds"] = [grid.pop("seed", 0)]
             directories = start_searches(grid, chosen, per_category=parted, output=output)

@@ -11,7 +11,10 @@ from ray import tune
 
 Space = dict[str, Any]  # option -> its domain
 
-LEVELS = tune.choice(["[0]", "[1]", "null"])  # of a backbone with two; null: all
+FEATURES: Space = {  # which tokens are compared
+    "features": tune.choice(["levels", "joint"]),
+    "levels": tune.choice(["[0]", "[1]", "null"]),  # of a backbone with two; null: all
+}
 
 
 def finegrained() -> Space:
@@ -59,8 +62,7 @@ def winclip() -> Space:
 def patchcore() -> Space:
     """What is remembered, and how much of its surroundings counts."""
     return {
-        "features": tune.choice(["levels", "joint"]),
-        "levels": LEVELS,
+        **FEATURES,
         "neighbourhood": tune.choice([1, 3, 5, 7]),
         "reweighting_neighbours": tune.choice([1, 3, 9]),
         "max_memory": tune.choice([250, 1000, 4000]),
@@ -70,8 +72,7 @@ def patchcore() -> Space:
 def padim() -> Space:
     """Width and stiffness of the Gaussians."""
     return {
-        "features": tune.choice(["levels", "joint"]),
-        "levels": LEVELS,
+        **FEATURES,
         "dimensions": tune.choice([50, 100, 200]),
         "epsilon": tune.loguniform(1e-4, 1.0),
     }
@@ -80,8 +81,7 @@ def padim() -> Space:
 def spade() -> Space:
     """How many neighbours count."""
     return {
-        "features": tune.choice(["levels", "joint"]),
-        "levels": LEVELS,
+        **FEATURES,
         "retrieved_shots": tune.choice([1, 2, 4]),
         "nearest_patches": tune.choice([1, 3, 5]),
     }
@@ -90,8 +90,7 @@ def spade() -> Space:
 def subspacead() -> Space:
     """Size of the subspace, and what it is fitted on."""
     return {
-        "features": tune.choice(["levels", "joint"]),
-        "levels": LEVELS,
+        **FEATURES,
         "augmentations": tune.choice([0, 10, 30]),
         "variance": tune.uniform(0.8, 0.999),
         "top_share": tune.loguniform(0.002, 0.1),
@@ -101,8 +100,7 @@ def subspacead() -> Space:
 def anomalydino() -> Space:
     """Views of a shot, the background, and how many patches make the image's score."""
     return {
-        "features": tune.choice(["levels", "joint"]),
-        "levels": LEVELS,
+        **FEATURES,
         "rotations": tune.choice([1, 4, 8, 16]),
         "masking": tune.choice([True, False]),
         "top_share": tune.loguniform(0.002, 0.1),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from finegrain.cluster.methods import with_option
+from finegrain.cluster.methods import with_option, with_options
 from finegrain.cluster.plan import plan, resolve
 from finegrain.cluster.search.confirm import check_seeds, confirmation, verdict
 from finegrain.cluster.search.job import start_searches
@@ -64,10 +64,8 @@ def test_every_detector_takes_its_space(name):
     random.seed(0)
     space = load_space(f"{SPACES}:{name}")
     for _ in range(30):
-        options = {}
-        for option, domain in space.items():
-            options = with_option(options, option, domain.sample())
-        DETECTORS[name].Config.from_options(options)
+        sampled = {option: domain.sample() for option, domain in space.items()}
+        DETECTORS[name].Config.from_options(with_options({}, sampled))
 
 
 def test_a_wrong_space_is_named():

@@ -39,11 +39,11 @@ def test_a_defect_that_never_shows_is_an_error(image, monkeypatch):
 
 def test_copies_are_the_same_at_the_same_seed(image, backbone):
     one, other, third = (hold_out(backbone, [image], seed=seed) for seed in (3, 3, 4))
-    assert torch.equal(one.copies[0].tokens.patches, other.copies[0].tokens.patches)
-    assert not torch.equal(one.copies[0].tokens.patches, third.copies[0].tokens.patches)
-    assert list(one.copies[0].labels) == [True] * BAD + [False] * GOOD
-    shown = one.copies[0].masks.any((1, 2))
-    np.testing.assert_array_equal(shown, one.copies[0].labels)
+    assert torch.equal(one.copies.tokens.patches, other.copies.tokens.patches)
+    assert not torch.equal(one.copies.tokens.patches, third.copies.tokens.patches)
+    assert list(one.copies.labels) == [True] * BAD + [False] * GOOD
+    shown = one.copies.masks.any((1, 2))
+    np.testing.assert_array_equal(shown, one.copies.labels)
 
 
 class Oracle:
@@ -69,11 +69,9 @@ def numbered(*scores):
 
 def test_every_copy_is_scored_without_its_shot_and_all_are_ranked_together():
     """Shot 0: bad 1 and 3, good 2. Shot 1: bad 11, good 10 and 12."""
-    masks = np.zeros((3, 400, 400), dtype=bool)
-    copies = (
-        TestSet(numbered(1.0, 3.0, 2.0), np.array([True, True, False]), masks, ()),
-        TestSet(numbered(1.0, 0.0, 2.0), np.array([True, False, False]), masks, ()),
-    )
+    masks = np.zeros((6, 400, 400), dtype=bool)
+    labels = np.array([True, True, False, True, False, False])
+    copies = TestSet(numbered(1.0, 3.0, 2.0, 1.0, 0.0, 2.0), labels, masks, ())
     scores = validate(Oracle(), HeldOut(numbered(0.0, 0.0), copies))
     # 1 beats none, 3 beats 2, 11 beats 2 and 10: 3 of 9
     assert scores.image_auroc == pytest.approx(3 / 9)

@@ -1,17 +1,11 @@
 """MLflow's server dies while a benchmark runs, and comes back; so does a trial's process."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from contextlib import contextmanager, suppress
 
-import httpx
 import psutil
 import pytest
 
-from finegrain.loopback import free_ports
+from finegrain.tracking.server import MlflowServer
 from tests.benchmarks import (
     check_recorded_once,
     driving,
@@ -21,43 +15,6 @@ from tests.benchmarks import (
 )
 from tests.faults.conftest import METHODS, SEEDS, SHOTS
 from tests.faults.nodes import trial_processes
-
-
-class MlflowServer:
-    """A real tracking server, which can be stopped and started again."""
-
-    def __init__(self, folder):
-        [port] = free_ports(1)
-        self.uri = f"http://127.0.0.1:{port}"
-        self._log = folder / "mlflow.log"
-        self._command = [
-            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"),
-            *("--port", str(port), "--workers", "1"),
-            *("--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"),
-            *("--artifacts-destination", str(folder / "artifacts")),
-        ]
-        self._process = None
-
-    def start(self):
-        with self._log.open("ab") as stream:
-            self._process = subprocess.Popen(
-                self._command, stdout=stream, stderr=stream, start_new_session=True,
-                env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-            )  # fmt: skip
-
-    def wait(self, seconds=90):
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and self._process.poll() is None:
-            with suppress(httpx.TransportError):
-                if httpx.get(f"{self.uri}/health").status_code == 200:
-                    return
-            time.sleep(0.2)
-        raise AssertionError(self._log.read_text())
-
-    def kill(self):
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
 
 
 @pytest.fixture

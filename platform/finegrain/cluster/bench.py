@@ -17,15 +17,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 from pydantic import ValidationError
 from ray import tune
 from ray.exceptions import RayError
-from ray.tune import Callback, FailureConfig, RunConfig, TuneConfig, TuneError
+from ray.tune import FailureConfig, RunConfig, TuneConfig, TuneError
 
-from finegrain.cluster.connect import Share, connect, slots, snapshots
+from finegrain.cluster.connect import (
+    Share,
+    Unpickled,
+    connect,
+    last_line,
+    last_words,
+    slots,
+    snapshots,
+)
 from finegrain.cluster.order import in_order
 from finegrain.cluster.plan import Benchmark, Trial, TrialResult, read_result
 from finegrain.cluster.trial import RESULT, Worker, failed, store
@@ -40,11 +47,6 @@ ATTEMPTS = 3  # at a trial whose process dies, or raises what is not an InputErr
 
 class RunEndedError(Exception):
     """Not every trial was run, and none that is left could be."""
-
-
-def _last_line(text: str) -> str:
-    """What ended a traceback, empty where there is none."""
-    return next(iter(reversed(text.strip().splitlines())), "")
 
 
 def check_new(directory: Path) -> None:
@@ -116,7 +118,7 @@ def run_missing(
         try:
             died = _run_round(missing, directory, share, report)
         except (RayError, TuneError, OSError, RuntimeError) as error:
-            raise RunEndedError(_last_line(str(error)) or type(error).__name__) from error
+            raise RunEndedError(last_line(str(error)) or type(error).__name__) from error
         missing = [trial for trial in missing if trial.name in died]
         if not missing:
             return
@@ -192,17 +194,13 @@ def _worker(device: str, threads: int) -> Worker:
     return Worker(device, threads)
 
 
-class _Reporter(Callback):
+class _Reporter(Unpickled):
     """Hands every result on, and keeps the last words of trials that never came to write one."""
 
     def __init__(self, directory: Path, report: Callable[[TrialResult], None]) -> None:
         self.died: dict[str, str] = {}
         self._directory = directory
         self._report = report
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles its callbacks into snapshots, which are never read again."""
-        return {}
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Tune's word that the trainable returned."""
@@ -215,8 +213,4 @@ class _Reporter(Callback):
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Tune's word that the trainable raised, or its process died."""
         ours = Trial.model_validate(trial.config["trial"])
-        try:  # the driver's own file: Tune copies it to where get_error reads only now and then
-            text = Path(trial.error_file or "").read_text()
-        except OSError:
-            text = ""
-        self.died[ours.name] = shorten(_last_line(text) or "its process died", 300)
+        self.died[ours.name] = last_words(trial)

@@ -27,6 +27,11 @@ def curves(title: str, labels: Sequence[str], means: Mapping[str, Sequence[float
     axes.margins(y=0.2)
     axes.grid(alpha=0.3)
     axes.legend()
+    return rendered(figure)
+
+
+def rendered(figure: Figure, dpi: int = 120) -> bytes:
+    """The figure as PNG."""
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=120)
+    figure.savefig(stream, format="png", dpi=dpi)
     return stream.getvalue()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from finegrain.cluster.bench import (
+    BENCHMARK,
     RunEndedError,
     check_new,
     create,
@@ -17,7 +18,7 @@ from finegrain.cluster.bench import (
 )
 from finegrain.cluster.connect import Share
 from finegrain.cluster.plan import Benchmark, Trial, TrialResult, plan, resolve
-from finegrain.cluster.record import Recorder
+from finegrain.cluster.record import MLFLOW, Recorder
 from finegrain.cluster.report import report_text, result_line, write_report
 from finegrain.cluster.trial import failed
 from finegrain.errors import ConfigError
@@ -40,11 +41,10 @@ def full_benchmark(
         if grid or output:
             given = ", ".join([*grid, *(["output"] if output else [])])
             raise ConfigError(f"--resume takes the grid that the run began with; leave out {given}")
-        directory = (Path(resume) if Path(resume).is_dir() else runs_folder() / resume).resolve()
+        directory = begun_folder(resume)
         benchmark = load(directory)
     else:
-        name = time.strftime("full_benchmark-%Y%m%d-%H%M%S")
-        directory = (output or runs_folder() / name).resolve()
+        directory = new_folder("full_benchmark", output)
         check_new(directory)
         tell(f"Preparing the data set {grid.get('dataset', 'factory')}")
         benchmark = resolve(beside=directory.parent, **grid)
@@ -99,6 +99,29 @@ def runs_folder() -> Path:
         return Path(runs)
     shipped = "runtime_resources" in Path.cwd().parts
     return Path.home() / "finegrain-runs" if shipped else Path("runs")
+
+
+def new_folder(kind: str, output: Path | None) -> Path:
+    """Where a new run goes: as given, or named by its kind and the time below `runs_folder`."""
+    return (output or runs_folder() / time.strftime(f"{kind}-%Y%m%d-%H%M%S")).resolve()
+
+
+def begun_folder(name: str) -> Path:
+    """The folder of that name, else the one below `runs_folder`."""
+    return (Path(name) if Path(name).is_dir() else runs_folder() / name).resolve()
+
+
+def create_or_replace(benchmark: Benchmark, directory: Path) -> None:
+    """Write the grid unless it stands there.
+
+    One that was changed since, by more seeds for example, keeps the results that still belong to
+    it, and is a new parent run in MLflow.
+    """
+    stored = directory / BENCHMARK
+    if not stored.exists() or load(directory) != benchmark:
+        stored.unlink(missing_ok=True)
+        (directory / MLFLOW).unlink(missing_ok=True)
+        create(benchmark, directory)
 
 
 class Progress:

@@ -65,6 +65,14 @@ def with_option(options: Mapping[str, Any], name: str, value: Any) -> dict[str, 
     return {**options, name: value}
 
 
+def with_options(options: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with each of the dotted ones set."""
+    changed = dict(options)
+    for name, value in values.items():
+        changed = with_option(changed, name, value)
+    return changed
+
+
 def check_shots(methods: Sequence[str], shots: Sequence[int]) -> None:
     """ConfigError for a number of shots that some method can't be fitted on."""
     if bad := [count for count in shots if count < 0]:

@@ -43,10 +43,7 @@ def in_order(
 def expectations(trials: Sequence[Trial], results: Iterable[TrialResult] = ()) -> list[Expected]:
     """Each trial's cost: the mean over results of its method, else the method's default."""
     costs = mean_costs(result for result in results if is_timed(result))
-    counts = {
-        fingerprint: test_images(trial)
-        for fingerprint, trial in {trial.data_fingerprint: trial for trial in trials}.items()
-    }
+    counts = image_counts(trials)
     found = []
     for trial in trials:
         cost = cost_of(trial.method, trial.backbone, costs)
@@ -61,6 +58,12 @@ def encoded_key(trial: Trial) -> Hashable:
     own_windows = detector_class(trial.method).windows is not Detector.windows
     weights = trial.weights_sha256 or trial.weights
     return (trial.data_fingerprint, trial.backbone, weights, trial.method if own_windows else None)
+
+
+def image_counts(trials: Iterable[Trial]) -> dict[str, int]:
+    """How many test images there are, by the fingerprint of their category."""
+    categories = {trial.data_fingerprint: trial for trial in trials}
+    return {fingerprint: test_images(trial) for fingerprint, trial in categories.items()}
 
 
 def test_images(trial: Trial) -> int:

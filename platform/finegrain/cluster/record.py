@@ -84,7 +84,7 @@ class Recorder:
             self._quiet_until = time.monotonic() + QUIET_SECONDS
             if not self._told:
                 self._tell(
-                    f"MLflow at {self._uri} failed: {_first_line(error)}. The benchmark goes on, "
+                    f"MLflow at {self._uri} failed: {first_line(error)}. The benchmark goes on, "
                     "and what is missing there is recorded at its end"
                 )
             self._told = True
@@ -98,7 +98,7 @@ class Recorder:
         except Exception as error:
             self.failed = True
             self._tell(
-                f"MLflow at {self._uri} failed: {_first_line(error)}. The results are safe in "
+                f"MLflow at {self._uri} failed: {first_line(error)}. The results are safe in "
                 f"{self._directory}; record them later with "
                 f"`python jobs/record_benchmark.py {self._directory}`"
             )
@@ -190,5 +190,6 @@ def _summary_metrics(
     return found
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says first, its kind where it says nothing."""
     return next(iter(str(error).splitlines()), type(error).__name__)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from finegrain.calibration import COPIES
 from finegrain.cluster.bench import TRIALS, load
 from finegrain.cluster.costs import read_timed
-from finegrain.cluster.order import ORDERS, encoded_key, expectations, test_images
+from finegrain.cluster.order import ORDERS, encoded_key, expectations, image_counts
 from finegrain.cluster.plan import Trial, TrialResult
 from finegrain.cluster.record import MLFLOW, Recorder
 from finegrain.cluster.scale import Job, Outcome, Serial, bounds, limit, simulate
@@ -64,12 +64,10 @@ def _place(trial: Trial) -> tuple[str, str, str, int, int]:
 
 def jobs_of(results: Sequence[TrialResult]) -> list[Job]:
     """What each trial took of its worker, by its recorded timings."""
-    counts: dict[str, int] = {}
+    counts = image_counts(result.trial for result in results)
     jobs = []
     for result in results:
         trial = result.trial
-        if trial.data_fingerprint not in counts:
-            counts[trial.data_fingerprint] = test_images(trial)
         images = counts[trial.data_fingerprint]
         if not images:
             raise ConfigError(f"{trial.data_root} has no test images of {trial.category} any more")

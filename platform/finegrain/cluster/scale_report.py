@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
+from finegrain.cluster.curves import rendered
 from finegrain.cluster.replay import Replayed
 from finegrain.evaluation.tables import markdown
 
@@ -91,6 +92,4 @@ def plot(rows: Sequence[Replayed], title: str) -> bytes:
         axes.grid(alpha=0.3, which="both")
     times.legend()
     figure.suptitle(title)
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=120)
-    return stream.getvalue()
+    return rendered(figure)

@@ -49,6 +49,12 @@ class EncodedCategory:
     test: TestSet
     encode_ms: float
 
+    def checked(self, shots: Sequence[Path]) -> tuple[Shot, ...]:
+        """The shots with their hashes; DatasetError if one is also a test image."""
+        support = tuple(Shot(path, file_sha256(path)) for path in shots)
+        check_no_leak(support, self.test.sha256, self.category.name)
+        return support
+
 
 class Worker:
     """Runs trials in one process, on one device, with a share of the cores."""
@@ -74,8 +80,7 @@ class Worker:
         detector = make_detector(trial.method, backbone, trial.options, seed=trial.seed)
         encoded = self.encoded(trial, backbone, detector.windows)
         paths = shot_paths(trial, encoded.category)
-        support = tuple(Shot(path, file_sha256(path)) for path in paths)
-        check_no_leak(support, encoded.test.sha256, trial.category)
+        support = encoded.checked(paths)
         images = [read_rgb(path) for path in paths]
 
         start = time.perf_counter()

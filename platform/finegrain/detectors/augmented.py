@@ -12,7 +12,6 @@ from torch import Tensor
 
 from finegrain.clip import PatchTokens, RgbImage, encode
 from finegrain.detectors.detector import Detector
-from finegrain.errors import ConfigError
 
 
 class Augmented(Detector):
@@ -26,8 +25,7 @@ class Augmented(Detector):
 
     def fit(self, shots: Sequence[RgbImage]) -> Self:
         """Learn from the views of the K shots, encoded shot by shot."""
-        if not shots:
-            raise ConfigError(f"{self.name} needs at least one shot")
+        self.check_some(shots)
         turned = (self.augment(shot, place) for place, shot in enumerate(shots))
         self.views = tuple(self.features(encode(self.backbone, views)) for views in turned)
         self.learn(self.views)

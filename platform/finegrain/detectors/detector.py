@@ -90,10 +90,14 @@ class Detector(ABC):
 
     def fit(self, shots: Sequence[RgbImage]) -> Self:
         """Learn what is normal from the K shots, and from nothing else."""
-        if not shots:
-            raise ConfigError(f"{self.name} needs at least one shot")
+        self.check_some(shots)
         self.fit_tokens(encode(self.backbone, shots, windows=self.windows))
         return self
+
+    def check_some(self, shots: Sequence[RgbImage]) -> None:
+        """ConfigError where there is no shot."""
+        if not shots:
+            raise ConfigError(f"{self.name} needs at least one shot")
 
     def epochs(self, shots: Sequence[RgbImage], pauses: Container[int] = ()) -> Iterator[int]:
         """Fit as `fit` does, but pause after some epochs; at each pause the detector can score.

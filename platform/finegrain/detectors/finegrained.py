@@ -22,6 +22,7 @@ from finegrain.method.fit import PromptFit
 from finegrain.method.memory import VisualMemory
 from finegrain.method.regions import Regions, sliced
 from finegrain.method.scoring import UnitFeatures, class_scores, fused, prompt_map
+from finegrain.method.training import pausing
 from finegrain.method.units import Unit, caption_units
 
 
@@ -67,8 +68,7 @@ class FineGrained(Detector):
 
     def epochs(self, shots: Sequence[RgbImage], pauses: Container[int] = ()) -> Iterator[int]:
         """As `Detector.epochs` says."""
-        if not shots:
-            raise ConfigError(f"{self.name} needs at least one shot")
+        self.check_some(shots)
         fine = None
         if self.config.regions.fine_resolution and self.config.prompts.multi_level:
             fine = sliced(self.backbone, shots, self.backbone.image_size)
@@ -103,13 +103,9 @@ class FineGrained(Detector):
         self.regions: Regions | None = learning.regions
         own = learning.regions.weights[self._local]  # (V,K,N)
         self.owners = self._local[own.argmax(0)].to(torch.int16)
-        last = self.config.training.epochs
-        for epoch in learning.epochs():
-            if epoch in pauses and epoch < last:
-                self._take(learning)
-                yield epoch
-        self._take(learning)
-        yield last
+        for epoch in pausing(learning.epochs(), self.config.training.epochs, pauses):
+            self._take(learning)
+            yield epoch
 
     def _take(self, learning: PromptFit) -> None:
         """What was learned so far."""

@@ -18,10 +18,10 @@ from finegrain.detectors.detector import Detector, Prediction
 from finegrain.detectors.maps import to_pixels
 from finegrain.detectors.promptad_prompts import BranchPrompts, PromptADConfig, learn_branches
 from finegrain.detectors.text import check_reads_text, logit_scale
-from finegrain.errors import ConfigError
 from finegrain.method.config import MemoryConfig
 from finegrain.method.memory import VisualMemory
 from finegrain.method.scoring import abnormal_share, harmonic_mean
+from finegrain.method.training import pausing
 
 PLAIN = MemoryConfig(radius=None, joint=False)
 IMAGE, PIXELS = 0, 1  # the branches
@@ -56,8 +56,7 @@ class PromptAD(Detector):
 
     def epochs(self, shots: Sequence[RgbImage], pauses: Container[int] = ()) -> Iterator[int]:
         """As `Detector.epochs` says."""
-        if not shots:
-            raise ConfigError(f"{self.name} needs at least one shot")
+        self.check_some(shots)
         yield from self._learn(encode(self.backbone, shots), pauses)
 
     def fit_tokens(self, shots: PatchTokens) -> None:
@@ -68,13 +67,10 @@ class PromptAD(Detector):
     def _learn(self, shots: PatchTokens, pauses: Container[int] = ()) -> Iterator[int]:
         bank = BranchPrompts(self.backbone, self.config, self.seed)
         self.memory = VisualMemory.of(shots)
-        last = self.config.training.epochs
-        for epoch in learn_branches(bank, shots, self.config, self.temperature):
-            if epoch in pauses and epoch < last:
-                self._take(bank)
-                yield epoch
-        self._take(bank)
-        yield last
+        learning = learn_branches(bank, shots, self.config, self.temperature)
+        for epoch in pausing(learning, self.config.training.epochs, pauses):
+            self._take(bank)
+            yield epoch
 
     @torch.no_grad()
     def _take(self, bank: BranchPrompts) -> None:

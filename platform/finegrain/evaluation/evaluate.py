@@ -3,6 +3,7 @@
 B images, S = MAP_SIZE.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -93,6 +94,11 @@ def score_all(detector: Detector, tokens: PatchTokens, batch_size: int = 16) -> 
         detector.score(tokens[start : start + batch_size])
         for start in range(0, len(tokens), batch_size)
     ]
+    return joined(parts)
+
+
+def joined(parts: Sequence[Prediction]) -> Prediction:
+    """Scores and maps of all parts as one prediction."""
     return Prediction(
         np.concatenate([part.image_scores for part in parts]),
         np.concatenate([part.anomaly_maps for part in parts]),

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from finegrain.errors import UndefinedMetricError
+from finegrain.errors import ConfigError, UndefinedMetricError
 
 Array = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.floating[Any]]
@@ -38,6 +38,12 @@ class Scores:
     def names(cls) -> tuple[str, ...]:
         """The metrics in the order in which tables show them."""
         return tuple(field.name for field in fields(cls))
+
+    @classmethod
+    def check_name(cls, metric: str) -> None:
+        """ConfigError where there is no such metric."""
+        if metric not in cls.names():
+            raise ConfigError(f"no metric {metric!r}; there are {', '.join(cls.names())}")
 
 
 @dataclass(frozen=True)

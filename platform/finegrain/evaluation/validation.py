@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from finegrain.calibration import jittered
 from finegrain.clip import Backbone, PatchTokens, RgbImage, Windows, encode
-from finegrain.detectors import Detector, Prediction
+from finegrain.detectors import Detector
 from finegrain.errors import ImageError
-from finegrain.evaluation.evaluate import TestSet, evaluate, score_all, to_map_size
+from finegrain.evaluation.evaluate import TestSet, evaluate, joined, score_all, to_map_size
 from finegrain.evaluation.metrics import Scores
 from finegrain.evaluation.synthetic import KINDS, with_defect
 
@@ -29,11 +30,11 @@ class HeldOut:
 
     Args:
         shots: tokens of the K shots.
-        copies: of each shot, B images.
+        copies: K·B images, those of the first shot first.
     """
 
     shots: PatchTokens
-    copies: tuple[TestSet, ...]
+    copies: TestSet
 
 
 def hold_out(
@@ -45,29 +46,31 @@ def hold_out(
         ImageError: no defect can be painted on a shot.
     """
     generator = np.random.default_rng(seed)
-    copies = tuple(_copies(backbone, image, generator, windows) for image in images)
+    tokens, masks = [], []
+    for image in images:
+        changed, painted = _copies(image, generator)
+        tokens.append(encode(backbone, changed, windows=windows))
+        masks += [to_map_size(mask) for mask in painted]
+    labels = np.tile(np.arange(GOOD + BAD) < BAD, len(images))
+    copies = TestSet(PatchTokens.concatenate(tokens), labels, np.stack(masks), ())
     return HeldOut(encode(backbone, images, windows=windows), copies)
 
 
 def validate(detector: Detector, held_out: HeldOut) -> Scores:
     """The metrics of a detector fitted on the shots, over the copies of all of them."""
+    tokens, shots = held_out.copies.tokens, held_out.shots
+    count = len(tokens) // len(shots)
     parts = [
-        score_all(detector.leaving_out(index, held_out.shots), copies.tokens)
-        for index, copies in enumerate(held_out.copies)
+        score_all(detector.leaving_out(index, shots), tokens[index * count : (index + 1) * count])
+        for index in range(len(shots))
     ]
-    pooled = Prediction(
-        np.concatenate([part.image_scores for part in parts]),
-        np.concatenate([part.anomaly_maps for part in parts]),
-    )
-    return evaluate(pooled, _pooled(held_out.copies))
+    return evaluate(joined(parts), held_out.copies)
 
 
 def _copies(
-    backbone: Backbone,
-    image: RgbImage,
-    generator: np.random.Generator,
-    windows: Windows | None,
-) -> TestSet:
+    image: RgbImage, generator: np.random.Generator
+) -> tuple[list[RgbImage], list[npt.NDArray[np.bool_]]]:
+    """BAD copies with a defect, then GOOD ones without; and where each is painted."""
     changed = jittered(image, GOOD + BAD, generator)
     masks = [np.zeros(copy.shape[:2], dtype=bool) for copy in changed]
     kinds = list(KINDS)
@@ -78,19 +81,4 @@ def _copies(
             )
         except ValueError as error:
             raise ImageError(f"no validation from this shot: {error}") from error
-    return TestSet(
-        encode(backbone, changed, windows=windows),
-        np.arange(len(changed)) < BAD,
-        np.stack([to_map_size(mask) for mask in masks]),
-        (),
-    )
-
-
-def _pooled(parts: Sequence[TestSet]) -> TestSet:
-    masks = [part.masks for part in parts if part.masks is not None]
-    return TestSet(
-        PatchTokens.concatenate([part.tokens for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-        np.concatenate(masks),
-        (),
-    )
+    return changed, masks

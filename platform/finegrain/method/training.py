@@ -1,6 +1,6 @@
 """Stochastic gradient descent on objectives that see the K shots and nothing else."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,14 @@ def descend(
         optimizer.step()
         schedule.step()
         yield epoch
+
+
+def pausing(epochs: Iterator[int], last: int, pauses: Container[int]) -> Iterator[int]:
+    """Go through the epochs, and yield those that are among the pauses, then the last."""
+    for epoch in epochs:
+        if epoch in pauses and epoch < last:
+            yield epoch
+    yield last
 
 
 def _optimizer(

@@ -30,8 +30,7 @@ def best_by_category(runs: Sequence[Run], metric: str) -> dict[str, BestRun]:
     happened to be best would be chosen by noise. ConfigError where the metric is unknown, or no
     trial of a category has it.
     """
-    if metric not in Scores.names():
-        raise ConfigError(f"no metric {metric!r}; there are {', '.join(Scores.names())}")
+    Scores.check_name(metric)
     by_category: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         by_category[category_key(run)].append(run)

@@ -4,14 +4,11 @@ A model's tag remembers every champion in order, so that a promotion can be take
 """
 
 import json
-import logging
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities import Run
 from mlflow.entities.model_registry import RegisteredModel
@@ -21,7 +18,7 @@ from finegrain.checkpoint import CheckpointConfig, read_config
 from finegrain.errors import CheckpointError, ConfigError
 from finegrain.files import new_directory
 from finegrain.tracking.best import BestRun, best_by_category, category_key
-from finegrain.tracking.runs import EXPERIMENT, PATIENCE, trial_runs
+from finegrain.tracking.runs import EXPERIMENT, open_client, trial_runs
 
 CHAMPION = "champion"
 DATASET, CATEGORY, HISTORY = "finegrain.dataset", "finegrain.category", "finegrain.champions"
@@ -61,11 +58,8 @@ class Registry:
     """
 
     def __init__(self, uri: str) -> None:
-        for variable, value in PATIENCE.items():
-            os.environ.setdefault(variable, value)
-        logging.getLogger("mlflow.store").setLevel(logging.WARNING)
         self._uri = uri
-        self._client = MlflowClient(uri)
+        self._client = open_client(uri)
 
     def champions(self) -> dict[str, Champion]:
         """All champions by DATASET/CATEGORY, in one question to the registry."""

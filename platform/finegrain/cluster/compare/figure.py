@@ -1,11 +1,11 @@
 """The differences as a picture: an interval a method and number of shots, a dot a category."""
 
-import io
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from finegrain.cluster.curves import rendered
 from finegrain.evaluation.compare import COVERAGE, Comparison
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
@@ -39,9 +39,7 @@ def differences(comparisons: Sequence[Comparison], reference: str, dataset: str)
         "categories (dots below)",
         fontsize="medium",
     )
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=130)
-    return stream.getvalue()
+    return rendered(figure, dpi=130)
 
 
 def _panel(

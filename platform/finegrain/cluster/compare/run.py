@@ -1,12 +1,11 @@
 """Read recorded trials, compare their methods, write what came of it."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from finegrain.cluster.compare.figure import differences
 from finegrain.cluster.compare.pool import pool
-from finegrain.cluster.full import runs_folder
+from finegrain.cluster.full import new_folder
 from finegrain.errors import ConfigError
 from finegrain.evaluation.compare import METRICS, RESAMPLES, Measured, compare
 from finegrain.evaluation.compare_tables import csv_text, published_lines, source_note, text
@@ -45,7 +44,7 @@ def compare_recorded(
     notes = [*found.notes, *([source_note(found.dataset, lines)] if published else [])]
     parts = [f"{found.dataset}: {', '.join(wanted)}", text(compared, reference, lines)]
     whole = "\n".join(["\n\n".join(parts), *(f"- {note}" for note in notes)])
-    folder = (output or runs_folder() / time.strftime("compare-%Y%m%d-%H%M%S")).resolve()
+    folder = new_folder("compare", output)
     write_text(folder / f"{NAME}.md", whole + "\n")
     write_text(folder / f"{NAME}.csv", csv_text(compared, lines))
     if any(one.pairs for one in compared):

@@ -8,16 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
-from finegrain.cluster.bench import BENCHMARK, create, load, stored_results, trial_directory
+from finegrain.cluster.bench import load, stored_results, trial_directory
 from finegrain.cluster.connect import Share
-from finegrain.cluster.full import Tell, run_benchmark, runs_folder
+from finegrain.cluster.full import Tell, create_or_replace, run_benchmark, runs_folder
 from finegrain.cluster.paper.estimate import dry_run
 from finegrain.cluster.paper.exhibits import Exhibit, Group, find_exhibit
 from finegrain.cluster.paper.figures import FIGURES
 from finegrain.cluster.paper.inputs import Inputs, missing
 from finegrain.cluster.paper.layout import Key, Measured, PaperTable
 from finegrain.cluster.plan import Trial, TrialResult, plan, read_result, resolve
-from finegrain.cluster.record import MLFLOW
 from finegrain.cluster.report import rows_of
 from finegrain.cluster.trial import RESULT, store
 from finegrain.errors import ConfigError
@@ -60,18 +59,10 @@ def make_exhibit(
 def run_group(
     group: Group, inputs: Inputs, folder: Path, share: Share, tell: Tell, uri: str | None = None
 ) -> bool:
-    """Run what the group's benchmark misses; True if it is complete.
-
-    A grid that was changed since, by more seeds for example, keeps the results that still belong
-    to it, and is a new parent run in MLflow.
-    """
+    """Run what the group's benchmark misses; True if it is complete."""
     directory = folder / group.folder
     benchmark = resolve(beside=folder, **inputs.grid(group))
-    stored = directory / BENCHMARK
-    if not stored.exists() or load(directory) != benchmark:
-        stored.unlink(missing_ok=True)
-        (directory / MLFLOW).unlink(missing_ok=True)
-        create(benchmark, directory)
+    create_or_replace(benchmark, directory)
     adopt(plan(benchmark), directory)
     return run_benchmark(benchmark, directory, share, tell, uri)
 

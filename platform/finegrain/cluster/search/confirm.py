@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from finegrain.cluster.bench import BENCHMARK, load, stored_results
+from finegrain.cluster.bench import stored_results
 from finegrain.cluster.connect import Share
-from finegrain.cluster.full import Tell, run_benchmark
-from finegrain.cluster.methods import with_option
+from finegrain.cluster.full import Tell, create_or_replace, run_benchmark
+from finegrain.cluster.methods import with_options
 from finegrain.cluster.plan import Benchmark, plan
 from finegrain.cluster.report import rows_of
 from finegrain.cluster.search.spec import Sample, Search
@@ -40,9 +40,7 @@ def confirm(
     listed = ", ".join(map(str, seeds))
     tell(f"\nOn other shots (seeds {listed}): {search.method} as it is and as found")
     benchmark, place = confirmation(search, best, seeds), directory / CONFIRM
-    stored = place / BENCHMARK
-    if not stored.exists() or load(place) != benchmark:
-        write_text(stored, benchmark.model_dump_json(indent=1) + "\n")
+    create_or_replace(benchmark, place)
     run_benchmark(benchmark, place, share, tell, uri)
     trials = plan(benchmark)
     rows = rows_of(trials, stored_results(place, trials))
@@ -58,10 +56,8 @@ def confirm(
 def confirmation(search: Search, best: Sample, seeds: Sequence[int]) -> Benchmark:
     """The default as METHOD, what was found as METHOD:found."""
     own = search.benchmark.options.get(search.method, {})
-    found = own
-    for name, value in best.options.items():
-        found = with_option(found, name, value)
     variant = f"{search.method.partition(':')[0]}:{FOUND}"
+    found = with_options(own, best.options)
     return search.benchmark.model_copy(
         update={
             "methods": (search.method, variant),

@@ -1,6 +1,5 @@
 """The job: begin or resume a search, report it, record it, and try what it found on other shots."""
 
-import time
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -8,9 +7,9 @@ from typing import Any
 
 from finegrain.cluster.bench import only_driver
 from finegrain.cluster.connect import Share
-from finegrain.cluster.full import Tell, runs_folder
+from finegrain.cluster.full import Tell, begun_folder, new_folder
 from finegrain.cluster.plan import resolve
-from finegrain.cluster.record import open_run
+from finegrain.cluster.record import first_line, open_run
 from finegrain.cluster.search.confirm import check_seeds, confirm
 from finegrain.cluster.search.report import ranked, write_search_report
 from finegrain.cluster.search.run import run_samples
@@ -41,13 +40,13 @@ def start_searches(
         per_category: whether each category has a search of its own.
         output: folder of the searches; the default is named by the time.
     """
-    directory = (output or runs_folder() / time.strftime("search-%Y%m%d-%H%M%S")).resolve()
+    directory = new_folder("search", output)
     if found := [*directory.glob(SEARCH), *directory.glob(f"*/{SEARCH}")]:
         raise ConfigError(
             f"{found[0].parent} holds a search; continue it with --resume {directory}"
         )
-    if chosen.get("metric", "pixel_auroc") not in Scores.names():
-        raise ConfigError(f"no metric {chosen['metric']!r}; known: {', '.join(Scores.names())}")
+    if "metric" in chosen:
+        Scores.check_name(chosen["metric"])
     benchmark = resolve(beside=directory.parent, **grid)
     domains = described(load_space(str(chosen["space"])))
     if "training.epochs" in domains:
@@ -64,7 +63,7 @@ def start_searches(
 
 def begun_searches(name: str) -> list[Path]:
     """The directories of what was begun as runs/NAME or in the folder NAME."""
-    directory = (Path(name) if Path(name).is_dir() else runs_folder() / name).resolve()
+    directory = begun_folder(name)
     found = sorted(
         path.parent for path in [*directory.glob(SEARCH), *directory.glob(f"*/{SEARCH}")]
     )
@@ -169,7 +168,7 @@ def _record(
             failed=not best,
         )
     except Exception as error:  # whatever MLflow raises, the settings are safe on disk
-        tell(f"MLflow at {uri} failed: {str(error).splitlines()[0]}. The settings are safe in "
+        tell(f"MLflow at {uri} failed: {first_line(error)}. The settings are safe in "
              f"{directory}; jobs/search.py --resume {directory} records them again")  # fmt: skip
 
 

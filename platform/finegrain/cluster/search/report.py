@@ -1,6 +1,5 @@
 """What a search found: the best setting, how the others did, and which options mattered."""
 
-import io
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.visualization.matplotlib import plot_parallel_coordinate, plot_param_importances
 from ray.tune.search.optuna import OptunaSearch
 
+from finegrain.cluster.curves import rendered
 from finegrain.cluster.search.spec import Sample, Search, load_space
 from finegrain.evaluation.tables import markdown
 from finegrain.files import write_bytes, write_text
@@ -123,7 +123,6 @@ def _drawn(plot: Callable[..., Any], study: optuna.Study, title: str) -> bytes:
     figure = axes.figure
     figure.set_size_inches(12, 6)
     figure.tight_layout()
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=100)
+    picture = rendered(figure, dpi=100)
     plt.close(figure)
-    return stream.getvalue()
+    return picture

@@ -18,11 +18,11 @@ from typing import Any
 import optuna
 from optuna.samplers import RandomSampler, TPESampler
 from ray import tune
-from ray.tune import Callback, FailureConfig, RunConfig, TuneConfig
+from ray.tune import FailureConfig, RunConfig, TuneConfig
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
-from finegrain.cluster.connect import Share, connect, snapshots
+from finegrain.cluster.connect import Share, Unpickled, connect, last_words, snapshots
 from finegrain.cluster.plan import Trial, plan
 from finegrain.cluster.search.samples import SampleWorker
 from finegrain.cluster.search.spec import (
@@ -154,16 +154,12 @@ def _worker(device: str, threads: int) -> SampleWorker:
     return SampleWorker(device, threads)
 
 
-class _Reporter(Callback):
+class _Reporter(Unpickled):
     """Says how each setting ended, on disk and to whoever listens."""
 
     def __init__(self, directory: Path, report: Report) -> None:
         self._directory = directory
         self._report = report
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles its callbacks into snapshots, which are never read again."""
-        return {}
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Tune's word that the setting is done, or was stopped by the scheduler."""
@@ -175,7 +171,7 @@ class _Reporter(Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Tune's word that its process died once too often: nothing stays, resuming tries anew."""
-        error = str(trial.get_error() or "its process died").strip().splitlines()[-1]
-        sample = Sample(options=dict(trial.config), status="failed", error=error)
+        options = dict(trial.config)
+        sample = Sample(options=options, status="failed", error=last_words(trial))
         sample_path(sample, self._directory).unlink(missing_ok=True)
         self._report(sample)

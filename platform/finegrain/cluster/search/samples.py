@@ -8,11 +8,10 @@ from pathlib import Path
 from finegrain.clip import Backbone, RgbImage, Windows
 from finegrain.cluster.plan import Trial
 from finegrain.cluster.search.spec import Options, Search, Step, with_setting
-from finegrain.cluster.trial import EncodedCategory, Worker, shot_paths
+from finegrain.cluster.trial import Worker, shot_paths
 from finegrain.data.images import read_rgb
-from finegrain.data.shots import Shot, check_no_leak, file_sha256
 from finegrain.detectors import Detector, make_detector
-from finegrain.evaluation.evaluate import evaluate, score_all
+from finegrain.evaluation.evaluate import TestSet, evaluate, score_all
 from finegrain.evaluation.metrics import Scores
 from finegrain.evaluation.validation import HeldOut, hold_out, validate
 
@@ -47,23 +46,22 @@ class SampleWorker:
         """The frozen model that the trial names."""
         return self._worker.backbone(trial.backbone, trial.weights)
 
-    def held_out(self, trial: Trial, backbone: Backbone, windows: Windows | None) -> HeldOut:
-        """The trial's shots and their copies."""
-        paths = shot_paths(trial, trial.load_category())
-        key = (paths, backbone.weights_hash, windows, trial.seed)
+    def held_out(
+        self, paths: tuple[Path, ...], seed: int, backbone: Backbone, windows: Windows | None
+    ) -> HeldOut:
+        """The shots and their copies."""
+        key = (paths, seed, backbone.weights_hash, windows)
         if key not in self._held_out:
-            self._held_out[key] = hold_out(
-                backbone, _images(paths), seed=trial.seed, windows=windows
-            )
+            self._held_out[key] = hold_out(backbone, _images(paths), seed=seed, windows=windows)
         return self._held_out[key]
 
-    def encoded(self, trial: Trial, backbone: Backbone, windows: Windows | None) -> EncodedCategory:
+    def test_set(
+        self, trial: Trial, paths: tuple[Path, ...], backbone: Backbone, windows: Windows | None
+    ) -> TestSet:
         """The trial's test images, which only a study asks for; DatasetError if a shot is one."""
         encoded = self._worker.encoded(trial, backbone, windows)
-        paths = shot_paths(trial, encoded.category)
-        shots = [Shot(path, file_sha256(path)) for path in paths]
-        check_no_leak(shots, encoded.test.sha256, trial.category)
-        return encoded
+        encoded.checked(paths)
+        return encoded.test
 
 
 class _Fit:
@@ -75,11 +73,12 @@ class _Fit:
         self._detector: Detector = make_detector(
             trial.method, backbone, trial.options, seed=trial.seed
         )
-        windows = self._detector.windows
-        self._held_out = worker.held_out(trial, backbone, windows)
-        self._encoded = worker.encoded(trial, backbone, windows) if search.measures_test else None
-        images = _images(shot_paths(trial, trial.load_category()))
-        self._epochs = self._detector.epochs(images, pauses=search.rungs)
+        windows, paths = self._detector.windows, shot_paths(trial, trial.load_category())
+        self._held_out = worker.held_out(paths, trial.seed, backbone, windows)
+        self._test: TestSet | None = None
+        if search.measures_test:
+            self._test = worker.test_set(trial, paths, backbone, windows)
+        self._epochs = self._detector.epochs(_images(paths), pauses=search.rungs)
 
     def advance(self) -> int:
         """Learn up to the next rung; how many epochs that makes."""
@@ -89,9 +88,8 @@ class _Fit:
         return validate(self._detector, self._held_out)
 
     def test(self) -> Scores:
-        assert self._encoded is not None
-        prediction = score_all(self._detector, self._encoded.test.tokens)
-        return evaluate(prediction, self._encoded.test)
+        assert self._test is not None
+        return evaluate(score_all(self._detector, self._test.tokens), self._test)
 
 
 @cache

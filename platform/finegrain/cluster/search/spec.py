@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from finegrain.cluster.methods import with_option
+from finegrain.cluster.methods import with_options
 from finegrain.cluster.plan import Benchmark, Trial
 from finegrain.detectors import detector_class, method_options
 from finegrain.errors import ConfigError
@@ -41,7 +41,7 @@ class Search(BaseModel):
     benchmark: Benchmark
     space: str
     domains: dict[str, str]
-    samples: int = Field(ge=1)
+    samples: int = Field(default=30, ge=1)
     searcher: Literal["random", "optuna"] = "optuna"
     scheduler: Literal["asha", "none"] = "asha"
     metric: str = "pixel_auroc"
@@ -113,10 +113,7 @@ class Sample(BaseModel):
 
 def with_setting(trial: Trial, setting: Options) -> Trial:
     """The trial with these options beside its own."""
-    options = trial.options
-    for name, value in setting.items():
-        options = with_option(options, name, value)
-    return trial.model_copy(update={"options": options})
+    return trial.model_copy(update={"options": with_options(trial.options, setting)})
 
 
 def sample_key(options: Options) -> str:

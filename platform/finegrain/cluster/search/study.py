@@ -1,12 +1,12 @@
 """Whether the validation score is worth following: does it rank settings as the test set does?"""
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
+from finegrain.cluster.curves import rendered
 from finegrain.cluster.search.spec import Sample, Search
 from finegrain.evaluation.tables import UNDEFINED, markdown
 from finegrain.files import write_bytes, write_text
@@ -95,6 +95,4 @@ def _scatter(pairs: Pairs) -> bytes:
                 axes.set_ylabel(f"{metric}\ntest, %", fontsize=8)
             if row == rows - 1:
                 axes.set_xlabel("validation, %", fontsize=8)
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=120)
-    return stream.getvalue()
+    return rendered(figure)
