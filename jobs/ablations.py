@@ -11,9 +11,9 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from finegrain.cluster.ablations import ABLATIONS, run_ablations
 from finegrain.cluster.connect import Share
 from finegrain.errors import InputError
+from finegrain.studies.ablations import ABLATIONS, run_ablations
 
 
 def main() -> int:

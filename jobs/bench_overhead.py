@@ -16,7 +16,7 @@ from PIL import Image
 
 from finegrain.cluster.connect import Share
 from finegrain.cluster.full import full_benchmark
-from finegrain.cluster.replay import record_seconds
+from finegrain.studies.scale.replay import record_seconds
 from finegrain.tracking.server import MlflowServer
 
 

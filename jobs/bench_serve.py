@@ -10,7 +10,7 @@ from functools import partial
 
 from finegrain.errors import InputError
 from finegrain.serving.bench import bench_serve, watch_scaling
-from finegrain.serving.settings import Settings, default_tracking_uri
+from finegrain.serving.config import ServingConfig, default_tracking_uri
 
 
 def main() -> int:
@@ -25,9 +25,9 @@ def main() -> int:
     try:
         tell = partial(print, flush=True)
         if args.scaling:
-            watch_scaling(Settings(tracking_uri=args.tracking_uri), tell)
+            watch_scaling(ServingConfig(tracking_uri=args.tracking_uri), tell)
             return 0
-        settings = Settings(tracking_uri=args.tracking_uri, encoder_max_replicas=1)
+        settings = ServingConfig(tracking_uri=args.tracking_uri, encoder_max_replicas=1)
         bench_serve(settings, seconds=args.seconds, requests=args.requests, tell=tell)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

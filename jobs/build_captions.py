@@ -16,10 +16,10 @@ from pathlib import Path
 from finegrain.captions.chat import CallBudget, Chat, Endpoint
 from finegrain.captions.llm import Built, Order, build_captions
 from finegrain.captions.store import caption_files, read_caption
-from finegrain.cluster.full import runs_folder
 from finegrain.data import DATASETS, load_category, prepare_dataset
 from finegrain.errors import ConfigError, InputError
 from finegrain.files import write_text
+from finegrain.places import runs_folder
 
 
 def main() -> int:

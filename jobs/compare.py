@@ -14,10 +14,10 @@ from pathlib import Path
 
 from mlflow.exceptions import MlflowException
 
-from finegrain.cluster.compare.run import compare_recorded
 from finegrain.errors import InputError
 from finegrain.evaluation.compare import METRICS, RESAMPLES
-from finegrain.tracking import default_uri
+from finegrain.places import default_uri
+from finegrain.studies.compare.run import compare_recorded
 
 
 def main() -> int:

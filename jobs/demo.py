@@ -9,7 +9,7 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
-from finegrain.cluster.local import accepts_jobs, local_head, ray_environment
+from finegrain.cluster.head import accepts_jobs, local_head, ray_environment
 
 
 def main() -> int:

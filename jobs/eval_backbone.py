@@ -8,9 +8,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from finegrain.clip.bundled import BUNDLED
-from finegrain.cluster.full import runs_folder
+from finegrain.backbones.clip.bundled import BUNDLED
 from finegrain.errors import InputError
+from finegrain.places import runs_folder
 from finegrain.pretraining.exam import examine
 
 

@@ -11,7 +11,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from finegrain.clip import BACKBONES
+from finegrain.backbones import BACKBONES
 from finegrain.cluster.connect import Share
 from finegrain.cluster.full import full_benchmark
 from finegrain.data import DATASETS

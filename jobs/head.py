@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from finegrain.cluster.local import local_head
+from finegrain.cluster.head import local_head
 from finegrain.errors import InputError
 from finegrain.loopback import ENVIRONMENT
 

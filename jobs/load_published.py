@@ -7,9 +7,9 @@ from pathlib import Path
 
 from mlflow.exceptions import MlflowException
 
-from finegrain.cluster.full import runs_folder
 from finegrain.errors import InputError
-from finegrain.tracking import default_uri, load_published
+from finegrain.places import default_uri, runs_folder
+from finegrain.tracking import load_published
 
 
 def main() -> int:

@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 
 from finegrain.cluster.connect import Share
-from finegrain.cluster.paper.inputs import Inputs, pairs
-from finegrain.cluster.paper.run import make_exhibit
 from finegrain.errors import InputError
+from finegrain.studies.paper.inputs import Inputs, pairs
+from finegrain.studies.paper.run import make_exhibit
 
 
 def main() -> int:

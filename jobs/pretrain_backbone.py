@@ -12,17 +12,17 @@ from pathlib import Path
 
 import torch
 
-from finegrain.cluster.full import runs_folder
-from finegrain.cluster.pretraining import pretrain
+from finegrain.cluster.train import pretrain
 from finegrain.errors import InputError
-from finegrain.pretraining.training import Settings
+from finegrain.places import runs_folder
+from finegrain.pretraining.training import PretrainingConfig
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add, default = parser.add_argument, Settings()
+    add, default = parser.add_argument, PretrainingConfig()
     add("--output", type=Path, help="scenes, checkpoints and model [runs/pretrain_backbone]")
     add("--scenes", type=int, default=default.scenes, help="[%(default)s]")
     add("--epochs", type=int, default=default.epochs, help="[%(default)s]")
@@ -33,7 +33,7 @@ def main() -> int:
     add("--no-gpu", action="store_true", help="leave the GPUs alone")
     args = parser.parse_args()
     gpus = 0 if args.no_gpu else torch.cuda.device_count()
-    settings = Settings(
+    settings = PretrainingConfig(
         scenes=args.scenes, epochs=args.epochs, batch_size=args.batch_size, seed=args.seed
     )
     output = args.output or runs_folder() / "pretrain_backbone"

@@ -20,7 +20,8 @@ from pathlib import Path
 from mlflow.exceptions import MlflowException
 
 from finegrain.errors import InputError
-from finegrain.tracking import Registry, default_uri
+from finegrain.places import default_uri
+from finegrain.tracking import Registry
 
 
 def main() -> int:

@@ -6,7 +6,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from finegrain.cluster.bench import load
+from finegrain.benchmark.store import load
 from finegrain.cluster.full import record_benchmark
 from finegrain.errors import InputError
 

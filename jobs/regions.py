@@ -10,14 +10,14 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from finegrain.clip import load_backbone
-from finegrain.clip.frozen_clip import FrozenClip
-from finegrain.cluster.full import runs_folder
-from finegrain.data.factory import CATEGORIES
+from finegrain.backbones import load_backbone
+from finegrain.backbones.clip.frozen_clip import FrozenClip
 from finegrain.errors import ConfigError, InputError
 from finegrain.evaluation.figures import png
-from finegrain.evaluation.region_study import study_regions
+from finegrain.factory import CATEGORIES
 from finegrain.files import write_bytes, write_text
+from finegrain.places import runs_folder
+from finegrain.studies.regions import study_regions
 
 
 def main() -> int:

@@ -13,11 +13,11 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from finegrain.clip import BACKBONES
+from finegrain.backbones import BACKBONES
 from finegrain.cluster.connect import Share
-from finegrain.cluster.search.job import begun_searches, run_search, start_searches
 from finegrain.data import DATASETS
 from finegrain.errors import InputError
+from finegrain.studies.search.job import begun_searches, run_search, start_searches
 
 SPACES = Path(__file__).resolve().parents[1] / "tune_spaces" / "spaces.py"
 

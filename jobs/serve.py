@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 from finegrain.errors import InputError
+from finegrain.serving.config import ServingConfig, default_tracking_uri
 from finegrain.serving.local import served
-from finegrain.serving.settings import Settings, default_tracking_uri
 from finegrain.tracking import Registry
 
 
@@ -21,13 +21,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=8000, help="[8000]")
     parser.add_argument("--tracking-uri", default=default_tracking_uri())
-    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="of Settings")
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="NAME=VALUE", help="of ServingConfig"
+    )
     args = parser.parse_args()
     for stop in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop, lambda *_: sys.exit(0))
     try:
         options = dict(option.split("=", 1) for option in args.set)
-        settings = Settings.model_validate({"tracking_uri": args.tracking_uri, **options})
+        settings = ServingConfig.model_validate({"tracking_uri": args.tracking_uri, **options})
         registry = Registry(settings.tracking_uri)
         if not registry.champions():
             fit_factory(registry, settings.tracking_uri)

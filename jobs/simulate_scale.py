@@ -8,11 +8,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from finegrain.cluster.replay import bytes_a_trial, recorded_trials, replay
-from finegrain.cluster.scale import SERVER_SECONDS, Serial
-from finegrain.cluster.scale_report import csv_text, order_tables, plot
 from finegrain.errors import InputError
 from finegrain.files import write_bytes, write_text
+from finegrain.studies.scale.replay import bytes_a_trial, read_trials, replay
+from finegrain.studies.scale.report import csv_text, order_tables, plot
+from finegrain.studies.scale.simulate import SERVER_SECONDS, Serial
 
 
 def main() -> int:
@@ -42,7 +42,7 @@ def main() -> int:
     args = parser.parse_args()
     try:
         serial = Serial(args.start, args.finish, args.record, args.load)
-        results = recorded_trials(args.folders, args.repeat)
+        results = read_trials(args.folders, args.repeat)
         rows = replay(results, args.workers, serial, args.known)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

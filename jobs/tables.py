@@ -5,7 +5,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from finegrain.cluster.report import combined
+from finegrain.benchmark.report import combined
 from finegrain.errors import InputError
 
 

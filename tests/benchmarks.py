@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from finegrain.benchmark.plan import plan, resolve
+from finegrain.benchmark.report import write_report
+from finegrain.benchmark.store import stored_results, trial_directory
+from finegrain.benchmark.trial import Worker
 from finegrain.cluster import full
-from finegrain.cluster.bench import stored_results, trial_directory
 from finegrain.cluster.connect import Share
-from finegrain.cluster.local import ray_environment
-from finegrain.cluster.plan import plan, resolve
-from finegrain.cluster.report import write_report
-from finegrain.cluster.trial import Worker
+from finegrain.cluster.head import ray_environment
 
 JOBS = Path(__file__).parents[1] / "jobs"
 FULL = JOBS / "full_benchmark.py"

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
+from finegrain.backbones import load_backbone
 from finegrain.captions import Provenance, caption_from_facts
-from finegrain.clip import load_backbone
 from finegrain.loopback import ENVIRONMENT
 
 os.environ.update(ENVIRONMENT)  # before anything imports ray, which reads them only once

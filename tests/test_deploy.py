@@ -18,8 +18,8 @@ import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from finegrain.cluster.methods import check_shots, checked_options
-from finegrain.serving.settings import API_KEY, Settings
+from finegrain.benchmark.methods import check_shots, checked_options
+from finegrain.serving.config import API_KEY, ServingConfig
 
 ROOT = Path(__file__).parents[1]
 CRDS = os.environ.get("KUBERAY_CRDS")
@@ -146,7 +146,7 @@ def test_the_service_serves_what_scoring_yaml_does():
     assert application.model_dump() == wanted.model_dump()
     module, _, name = application.import_path.partition(":")
     assert callable(getattr(importlib.import_module(module), name))
-    assert Settings.model_validate(application.args).max_in_flight == 32
+    assert ServingConfig.model_validate(application.args).max_in_flight == 32
     assert service.http_options.host == "0.0.0.0"
     assert service.http_options.model_copy(update={"host": "127.0.0.1"}) == local.http_options
 

@@ -1,6 +1,7 @@
 """The house rules that a reviewer would otherwise have to remember."""
 
 import ast
+import graphlib
 import json
 import platform
 import subprocess
@@ -14,10 +15,21 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "platform" / "finegrain"
-CORE = (
-    "captions", "data", "clip", "method", "detectors", "evaluation", "pretraining", "checkpoint.py",
-    "calibration.py", "decision.py",
-)  # fmt: skip
+FLOORS = (  # lowest first; a room imports its own and what lies lower
+    {"errors", "files", "tables", "places", "loopback"},
+    {"factory", "backbones"},
+    {"data"},
+    {"captions"},
+    {"method"},
+    {"detectors"},
+    {"decision"},
+    {"evaluation", "checkpoint"},
+    {"benchmark", "tracking", "pretraining"},
+    {"cluster", "serving"},
+    {"studies"},
+)
+WITH_CLUSTER = {"tracking", "cluster", "serving", "studies"}
+CORE = set().union(*FLOORS) - WITH_CLUSTER
 NOT_IN_CORE = {"ray", "mlflow", "fastapi", "starlette", "pandas", "matplotlib"}
 
 
@@ -27,8 +39,7 @@ def test_platform_is_still_the_standard_library():
 
 
 def test_core_imports_neither_ray_nor_mlflow():
-    files = [p.relative_to(SOURCE.parent) for p in SOURCE.rglob("*.py")]
-    core = [".".join(p.with_suffix("").parts) for p in files if p.parts[1] in CORE]
+    core = [name for name in modules() if room(name) in CORE]
     code = (
         f"import importlib, sys\nfor m in {core}: importlib.import_module(m)\nprint(*sys.modules)"
     )
@@ -48,17 +59,68 @@ def imports_of(path: Path) -> set[str]:
     return found
 
 
+def modules() -> dict[str, Path]:
+    """Every module of the package by its name."""
+    dotted = {".".join(p.relative_to(SOURCE.parent).with_suffix("").parts): p
+              for p in SOURCE.rglob("*.py")}  # fmt: skip
+    return {name.removesuffix(".__init__"): path for name, path in dotted.items()}
+
+
+def room(module: str) -> str:
+    """What directly below finegrain it lies in; empty for the package itself."""
+    return module.partition(".")[2].partition(".")[0]
+
+
+def arrows() -> dict[str, set[str]]:
+    """Module -> the modules that it imports, of this package."""
+    known, found = modules(), {}
+    for name, path in known.items():
+        targets = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                targets |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                for alias in node.names:
+                    inner = f"{node.module}.{alias.name}"
+                    targets.add(inner if inner in known else node.module or "")
+        found[name] = targets & set(known)
+    return found
+
+
+def test_every_room_has_its_floor():
+    assert {room(name) for name in modules()} - {""} == set().union(*FLOORS)
+
+
+def test_arrows_only_run_down():
+    floor = {name: level for level, names in enumerate(FLOORS) for name in names}
+    wrong = [
+        (name, target)
+        for name, targets in arrows().items()
+        for target in targets
+        if room(name) != room(target) and room(name) and floor[room(target)] >= floor[room(name)]
+    ]
+    assert wrong == []
+
+
+def test_there_are_no_circles():
+    try:
+        list(graphlib.TopologicalSorter(arrows()).static_order())
+    except graphlib.CycleError as error:
+        pytest.fail(f"modules import each other in a circle: {error.args[1]}")
+
+
 @pytest.mark.parametrize(
     ("module", "homes"),
     [
         ("mlflow", {"tracking"}),
-        ("open_clip", {"clip"}),
+        ("open_clip", {"backbones"}),
         ("anomalib", {"detectors"}),
         ("lightning", set()),
-        ("ray", {"cluster", "serving"}),
+        ("ray", {"cluster", "serving", "studies"}),
         ("fastapi", {"serving"}),
-        ("finegrain.cluster", {"cluster"}),
+        ("finegrain.cluster", {"cluster", "studies"}),
         ("finegrain.serving", {"serving"}),
+        ("finegrain.studies", {"studies"}),
     ],
 )
 def test_each_wrapped_library_is_imported_in_one_place(module, homes):

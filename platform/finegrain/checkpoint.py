@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from finegrain.clip import Backbone
+from finegrain.backbones import Backbone
 from finegrain.data.shots import Shot
-from finegrain.decision import Thresholds
+from finegrain.decision.regions import Thresholds
 from finegrain.detectors import Detector, make_detector
 from finegrain.errors import CheckpointError, InputError
 from finegrain.files import new_directory, write_json
@@ -37,7 +37,7 @@ class CheckpointConfig(BaseModel):
     backbone: str
     backbone_sha256: str
     shots: tuple[Shot, ...]
-    thresholds: Thresholds | None = None  # calibration.py
+    thresholds: Thresholds | None = None  # decision/calibrate.py
 
 
 def save_detector(

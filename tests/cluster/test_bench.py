@@ -6,18 +6,11 @@ from types import SimpleNamespace
 import pytest
 from ray.tune import TuneError
 
+from finegrain.benchmark.plan import plan, read_result, resolve
+from finegrain.benchmark.store import create, load, only_driver, trial_directory
 from finegrain.cluster import bench
-from finegrain.cluster.bench import (
-    RunEndedError,
-    _Reporter,
-    create,
-    load,
-    only_driver,
-    run_missing,
-    trial_directory,
-)
+from finegrain.cluster.bench import RunEndedError, _Reporter, run_missing
 from finegrain.cluster.connect import Share
-from finegrain.cluster.plan import plan, read_result, resolve
 from finegrain.errors import ConfigError
 
 

@@ -11,11 +11,11 @@ from safetensors.torch import load_file
 
 from finegrain.cluster import full
 from finegrain.cluster.bench import RunEndedError
-from finegrain.cluster.local import local_head
-from finegrain.cluster.search.job import start_searches
-from finegrain.cluster.search.run import store_sample
-from finegrain.cluster.search.spec import Sample, Step, read_samples, sample_key
+from finegrain.cluster.head import local_head
 from finegrain.evaluation.metrics import Scores
+from finegrain.studies.search.job import start_searches
+from finegrain.studies.search.run import store_sample
+from finegrain.studies.search.spec import Setting, Step, read_settings, setting_key
 from tests.benchmarks import (
     FULL,
     JOBS,
@@ -165,14 +165,14 @@ def test_a_search_goes_on_with_what_is_missing(head, plates, tmp_path):
     known = {"features": "levels", "levels": "[1]", "dimensions": 50, "epsilon": 0.01}
     scores = {name: Scores(pixel_auroc=1.0) for name in ("plate_a", "plate_b")}
     step = Step(epoch=1, seconds=1.0, validation=scores)
-    store_sample(Sample(options=known, status="ok", steps=(step,)), folder)
+    store_sample(Setting(options=known, status="ok", steps=(step,)), folder)
 
     done = submit(head, JOBS / "search.py", "--resume", folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 of them done before" in done.stdout
-    samples = read_samples(folder)
+    samples = read_settings(folder)
     assert len(samples) == 5
-    assert samples[sample_key(known)].steps == (step,)
+    assert samples[setting_key(known)].steps == (step,)
     assert all(0 < s.steps[-1].validation["plate_a"].pixel_auroc <= 1 for s in samples.values())
     assert "--set padim.levels=[1]" in (folder / "search.md").read_text()
     client = MlflowClient(f"sqlite:///{tmp_path / 'runs' / 'mlflow.db'}")

@@ -2,8 +2,8 @@
 
 import pytest
 
+from finegrain.benchmark.plan import TrialResult, plan, resolve
 from finegrain.cluster import record
-from finegrain.cluster.plan import TrialResult, plan, resolve
 from finegrain.cluster.record import Recorder
 
 

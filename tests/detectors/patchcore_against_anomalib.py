@@ -17,9 +17,9 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from finegrain.clip import encode, load_backbone
-from finegrain.clip.efficientnet import MEAN, STD, pretrained_tower
-from finegrain.clip.pixels import Pixels
+from finegrain.backbones import encode, load_backbone
+from finegrain.backbones.efficientnet import MEAN, STD, pretrained_tower
+from finegrain.backbones.pixels import Pixels
 from finegrain.data import load_category
 from finegrain.data.images import read_rgb
 from finegrain.data.shots import select_shots

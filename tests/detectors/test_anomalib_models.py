@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from finegrain.backbones import encode, load_backbone
+from finegrain.backbones.pixels import Pixels, to_images
+from finegrain.benchmark.plan import plan, resolve
+from finegrain.benchmark.trial import Worker
 from finegrain.checkpoint import load_detector, save_detector
-from finegrain.clip import encode, load_backbone
-from finegrain.clip.pixels import Pixels, to_images
-from finegrain.cluster.plan import plan, resolve
-from finegrain.cluster.trial import Worker
-from finegrain.detectors import anomalib_fit, make_detector, method_options
-from finegrain.detectors.anomalib_models import AnomalibConfig, AnomalibModel
+from finegrain.detectors import make_detector, method_options
+from finegrain.detectors.anomalib import library
+from finegrain.detectors.anomalib.model import AnomalibConfig, AnomalibModel
 from finegrain.errors import CheckpointError, ConfigError
 from tests.conftest import striped
 
@@ -30,7 +31,7 @@ needs_extra = pytest.mark.skipif(
 @pytest.fixture
 def pretended(monkeypatch):
     """As if the extra were installed, as far as names go."""
-    monkeypatch.setattr(anomalib_fit, "known_models", lambda: ("EfficientAd", "Patchcore"))
+    monkeypatch.setattr(library, "known_models", lambda: ("EfficientAd", "Patchcore"))
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +54,12 @@ def test_pixels_are_tokens_and_tokens_pixels(images):
 
 def test_without_the_extra_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "anomalib.models.image", None)
-    anomalib_fit._models.cache_clear()
+    library.image_models.cache_clear()
     try:
         with pytest.raises(ConfigError, match=r"pip install 'finegrain\[anomalib\]'"):
             AnomalibConfig.from_options({"model": "Patchcore"})
     finally:
-        anomalib_fit._models.cache_clear()
+        library.image_models.cache_clear()
 
 
 @pytest.mark.usefixtures("pretended")

@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy import ndimage
 
-from finegrain.calibration import calibrate, encoded_copies
+from finegrain.backbones import PatchTokens, RemoteBackbone, encode
 from finegrain.checkpoint import load_detector, save_detector
-from finegrain.clip import PatchTokens, RemoteBackbone, encode
+from finegrain.decision.calibrate import calibrate, encoded_copies
 from finegrain.detectors import make_detector
 from finegrain.detectors.foreground import foreground
 from finegrain.detectors.maps import tail_mean, to_pixels

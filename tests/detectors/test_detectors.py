@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
+from finegrain.backbones import PatchTokens, encode
+from finegrain.backbones.windows import pooled
 from finegrain.checkpoint import load_detector, save_detector
-from finegrain.clip import PatchTokens, encode
-from finegrain.clip.windows import pooled
 from finegrain.data.shots import Shot
 from finegrain.detectors import DETECTORS, make_detector
 from finegrain.detectors.maps import to_pixels

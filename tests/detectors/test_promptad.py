@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from finegrain.backbones import EfficientNetLite1, PatchTokens, RemoteBackbone
+from finegrain.backbones.clip.frozen_clip import end_positions
 from finegrain.checkpoint import load_detector, save_detector
-from finegrain.clip import EfficientNetLite1, PatchTokens, RemoteBackbone
-from finegrain.clip.frozen_clip import end_positions
 from finegrain.detectors import make_detector
 from finegrain.detectors.maps import to_pixels
 from finegrain.detectors.promptad_prompts import (

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from finegrain.calibration import calibrate
+from finegrain.backbones import PatchTokens, RemoteBackbone, encode, load_backbone
+from finegrain.backbones.windows import cover, members, pooled
+from finegrain.benchmark.plan import plan, resolve
+from finegrain.benchmark.trial import Worker
 from finegrain.checkpoint import load_detector, save_detector
-from finegrain.clip import PatchTokens, RemoteBackbone, encode, load_backbone
-from finegrain.clip.windows import cover, members, pooled
-from finegrain.cluster.plan import plan, resolve
-from finegrain.cluster.trial import Worker
+from finegrain.decision.calibrate import calibrate
 from finegrain.detectors import make_detector
 from finegrain.detectors.maps import to_pixels
 from finegrain.detectors.prompt_ensemble import ensemble

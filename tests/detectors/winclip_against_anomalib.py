@@ -20,10 +20,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from finegrain.clip.openclip import OpenClip, build_model
-from finegrain.clip.timing import interleaved
+from finegrain.backbones.clip.openclip import OpenClip, build_model
+from finegrain.backbones.timing import interleaved
 from finegrain.detectors import make_detector
-from tests.clip.conftest import shaken
+from tests.backbones.conftest import shaken
 from tests.conftest import striped
 
 NAME, OBJECT = "ViT-B-16-plus-240", "metal plate"

@@ -10,23 +10,23 @@ import pytest
 
 from finegrain.errors import ConfigError
 from finegrain.evaluation.compare import (
-    Cost,
-    Measured,
+    Expense,
+    Measurement,
     compare,
     interval,
-    mean_cost,
+    mean_expense,
     paired_test,
 )
-from finegrain.evaluation.compare_tables import csv_text, published_lines, source_note, text
-from finegrain.evaluation.tables import Row
+from finegrain.studies.compare.tables import csv_text, published_lines, source_note, text
+from finegrain.tables import Row
 
-NOTHING = Cost()
+NOTHING = Expense()
 
 
 def measured(method, scores, shots=1, cost=NOTHING):
     """Trials from {(category, seed): score}."""
     return [
-        Measured(Row(category, method, shots, seed, {"image_auroc": score}), cost)
+        Measurement(Row(category, method, shots, seed, {"image_auroc": score}), cost)
         for (category, seed), score in scores.items()
     ]
 
@@ -148,13 +148,13 @@ def test_rounding_errors_rank_nothing():
 
 
 def test_costs_are_means_of_what_is_known():
-    costs = [Cost(1.0, None, 4.0, 10.0), Cost(3.0, None, None, 30.0)]
-    assert mean_cost(costs) == Cost(2.0, None, 4.0, 20.0)
-    assert mean_cost([]) == Cost()
+    costs = [Expense(1.0, None, 4.0, 10.0), Expense(3.0, None, None, 30.0)]
+    assert mean_expense(costs) == Expense(2.0, None, 4.0, 20.0)
+    assert mean_expense([]) == Expense()
 
 
 def test_the_tables_line_up_and_say_what_is_undefined():
-    rows = measured("a", A, cost=Cost(1.5, 20.0, 3.0)) + measured("b", B)
+    rows = measured("a", A, cost=Expense(1.5, 20.0, 3.0)) + measured("b", B)
     found = compare(rows, "a", metrics=["image_auroc", "pixel_auroc"], resamples=200)
     shown = text(found, "a")
     for table in [part for part in shown.split("\n\n") if part.startswith("|")]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from finegrain.clip import PatchTokens
+from finegrain.backbones import PatchTokens
 from finegrain.detectors import Prediction, make_detector
 from finegrain.evaluation import synthetic
 from finegrain.evaluation.evaluate import TestSet

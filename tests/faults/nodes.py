@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from finegrain.cluster.local import accepts_jobs, ray_environment
+from finegrain.cluster.head import accepts_jobs, ray_environment
 
 
 @dataclass(frozen=True)

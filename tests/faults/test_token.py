@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from finegrain.cluster.local import local_head, ray_environment
+from finegrain.cluster.head import local_head, ray_environment
 
 pytestmark = pytest.mark.faults
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from finegrain.backbones.clip.frozen_clip import end_positions
 from finegrain.captions import Caption, find_caption
-from finegrain.clip.frozen_clip import end_positions
 from finegrain.method.config import PromptConfig
 from finegrain.method.prompts import HANDCRAFTED, LEARNABLE, NORMAL, PromptBank
 from finegrain.method.units import caption_units

@@ -5,14 +5,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from finegrain.clip import PatchTokens, encode
-from finegrain.clip.backbone import resize_square
+from finegrain.backbones import PatchTokens, encode
+from finegrain.backbones.backbone import resize_square
 from finegrain.method.config import RegionConfig
 from finegrain.method.regions import (
     BACKGROUND,
+    aggregate_regions,
     dense_centers,
     density_and_separation,
-    find_regions,
     joined,
     sliced,
 )
@@ -63,7 +63,7 @@ def a_category(parts, *, background=True):
 def test_regions_are_found_where_they_are(parts, background, off):
     units, normal, shots, truth = a_category(parts, background=background)
     config = RegionConfig(**({off: False} if off else {}))
-    found = find_regions(units, normal, shots, None, config)
+    found = aggregate_regions(units, normal, shots, None, config)
     # Plain centres may fall twice into one region, and among the tokens themselves the centre of
     # the foreground lies on one component: the others are no nearer to it than to the background.
     lost = off == "semantic_centers" or (off == "semantic_dimension" and background and parts > 1)
@@ -97,7 +97,7 @@ def test_fine_weights_are_averaged_to_the_token_grid():
     units, normal, shots, _ = a_category(2)
     fine_patches = shots.patches.repeat_interleave(16, 0)  # every slice looks like its shot
     fine = PatchTokens(fine_patches[:, 0], fine_patches, (fine_patches,), GRID)
-    found = find_regions(units, normal, shots, fine, RegionConfig())
+    found = aggregate_regions(units, normal, shots, fine, RegionConfig())
     assert found.grid == (24, 24)
     own = (found.labels == 0).float().view(2, 6, 4, 6, 4).mean((2, 4)).flatten(1)
     torch.testing.assert_close(found.weights[2], 1 + 1.5 * own)

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from finegrain.clip import PatchTokens
+from finegrain.backbones import PatchTokens
 from finegrain.method.config import MemoryConfig, ScoringConfig
 from finegrain.method.memory import VisualMemory
 from finegrain.method.scoring import UnitFeatures, class_scores, fused, harmonic_mean, prompt_map

@@ -3,7 +3,7 @@ import numpy as np
 from finegrain.pretraining.captions import component_caption, scene_caption, swapped
 from finegrain.pretraining.claims import VISIBLE, Claim
 from finegrain.pretraining.drafting import draft_scene
-from finegrain.pretraining.facts import Part
+from finegrain.pretraining.facts import ScenePart
 from finegrain.pretraining.states import part_pair
 from finegrain.pretraining.vocabulary import (
     COLOR_WORDS,
@@ -13,7 +13,7 @@ from finegrain.pretraining.vocabulary import (
     TEXTURE_WORDS,
 )
 
-RED = Part("red", "", "circular", "smooth", "2", "top left")
+RED = ScenePart("red", "", "circular", "smooth", "2", "top left")
 WORDS = {
     "color": COLOR_WORDS,
     "shape": SHAPE_WORDS,
@@ -24,7 +24,7 @@ WORDS = {
 
 
 def test_short_captions_are_true_of_every_part_that_fits() -> None:
-    other = Part("red", "", "square", "rough", "1", "center")
+    other = ScenePart("red", "", "square", "rough", "1", "center")
     red, red_circle = Claim((("color", "red"),)), Claim((("color", "red"), ("shape", "circular")))
     assert red.of_part(RED)
     assert red.of_part(other)

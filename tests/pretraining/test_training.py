@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from finegrain.clip.backbone import RgbImage
-from finegrain.clip.grounded import GroundedModel
-from finegrain.clip.tokens import PatchTokens
-from finegrain.clip.word_pieces import tokenize
+from finegrain.backbones.backbone import RgbImage
+from finegrain.backbones.clip.grounded import GroundedModel
+from finegrain.backbones.clip.word_pieces import tokenize
+from finegrain.backbones.tokens import PatchTokens
 from finegrain.pretraining.cache import (
     EncodedScenes,
     encode_scenes,
@@ -24,7 +24,7 @@ from finegrain.pretraining.cache import (
 from finegrain.pretraining.facts import Facts
 from finegrain.pretraining.lessons import CAPTIONED, make_lesson
 from finegrain.pretraining.steps import UNSEEN_TOKEN, Pretraining, hide_words
-from finegrain.pretraining.training import Settings, Trainer, known_tokens, new_model
+from finegrain.pretraining.training import PretrainingConfig, Trainer, known_tokens, new_model
 
 COUNT, GRID, WIDTH = 24, 15, 40
 
@@ -50,7 +50,7 @@ def scenes() -> EncodedScenes:
 
 
 def trainer(scenes: EncodedScenes, epochs: int) -> Trainer:
-    settings = Settings(scenes=COUNT, epochs=epochs, batch_size=8, peak_lr=2e-3)
+    settings = PretrainingConfig(scenes=COUNT, epochs=epochs, batch_size=8, peak_lr=2e-3)
     return Trainer(new_model(scenes, 0), settings)
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from finegrain.calibration import calibrate, encoded_copies
+from finegrain.backbones import encode
 from finegrain.captions import find_caption
 from finegrain.checkpoint import save_detector
-from finegrain.clip import encode
-from finegrain.data.factory import render
+from finegrain.decision.calibrate import calibrate, encoded_copies
 from finegrain.detectors import make_detector
+from finegrain.factory import render
 from finegrain.tracking.runs import EXPERIMENT, PATIENCE
 
 CATEGORIES = ("blister_pack", "gasket", "gear", "pcb")

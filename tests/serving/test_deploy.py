@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import yaml
 
-from finegrain.cluster.local import local_head, ray_environment
+from finegrain.cluster.head import local_head, ray_environment
 from finegrain.loopback import free_ports
 from tests.serving.test_server import PIXELS
 

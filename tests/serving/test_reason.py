@@ -2,7 +2,7 @@
 
 import pytest
 
-from finegrain.decision import Region
+from finegrain.decision.regions import Region
 from finegrain.serving.fusion import reason
 
 SPOT = Region(box=(10, 20, 31, 40), area=0.013, score=0.4, component="bolts", caption="four bolts")

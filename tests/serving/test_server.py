@@ -16,11 +16,11 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from finegrain.backbones import encode
 from finegrain.checkpoint import CONFIG, WEIGHTS
-from finegrain.clip import encode
-from finegrain.data.factory import render
 from finegrain.data.images import decode_rgb
 from finegrain.evaluation.figures import png
+from finegrain.factory import render
 from finegrain.serving.client import Client, ScoringError
 from tests.conftest import bundled
 from tests.serving.champions import CATEGORIES, fitted, logged

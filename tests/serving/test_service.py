@@ -9,11 +9,11 @@ from pydantic import ValidationError
 
 from finegrain.evaluation.figures import png
 from finegrain.serving.client import AsyncClient, Client, ScoringError
+from finegrain.serving.config import API_KEY, ServingConfig
 from finegrain.serving.http import make_app
 from finegrain.serving.load import closed_loop, open_loop
 from finegrain.serving.messages import Refusal, Scored, ScoredImages
 from finegrain.serving.service import ATTEMPTS, ScoringService, ServiceError
-from finegrain.serving.settings import API_KEY, Settings
 from finegrain.tracking import Champion
 
 IMAGE = png(np.zeros((16, 16, 3), np.uint8))
@@ -77,7 +77,7 @@ async def no_sleep(_seconds):
 
 
 def service(graph, **settings):
-    return ScoringService(Settings(**settings), graph, NoMeters(), sleep=no_sleep)
+    return ScoringService(ServingConfig(**settings), graph, NoMeters(), sleep=no_sleep)
 
 
 def score(scoring, images=(IMAGE,)):
@@ -213,7 +213,7 @@ def test_without_a_key_only_loopback_is_answered(monkeypatch):
 )
 def test_settings_check_themselves(options, message):
     with pytest.raises(ValidationError, match=message):
-        Settings(**options)
+        ServingConfig(**options)
 
 
 def answers(statuses, calls):

@@ -4,7 +4,7 @@ import pytest
 from mlflow import MlflowClient
 
 from finegrain.errors import ConfigError
-from finegrain.evaluation.compare import Cost
+from finegrain.evaluation.compare import Expense
 from finegrain.tracking import BenchmarkRun, recorded_trials
 from finegrain.tracking import runs as runs_module
 from finegrain.tracking.runs import trial_runs
@@ -57,7 +57,7 @@ def test_a_trial_has_what_was_recorded_and_nothing_where_nothing_was(uri):
     assert trial.options == {"spade.nearest_patches": "3"}
     assert (trial.data_fingerprint, trial.support) == ("f1", ("a", "b"))
     assert (trial.scores["image_auroc"], trial.scores["pixel_auroc"]) == (91.5, None)
-    assert trial.cost == Cost(2.0, None, 3.0, 1200.0)
+    assert trial.cost == Expense(2.0, None, 3.0, 1200.0)
 
 
 def test_a_single_trial_is_had_by_its_id_and_knows_its_benchmark(uri):

@@ -7,7 +7,8 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from finegrain.tracking import BenchmarkRun, default_uri
+from finegrain.places import default_uri
+from finegrain.tracking import BenchmarkRun
 from finegrain.tracking.runs import EXPERIMENT, TRIAL
 
 

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from finegrain.captions.schema import Caption, Provenance
 from finegrain.captions.templates import caption_from_facts
-from finegrain.data.factory import CATEGORIES
 from finegrain.errors import ConfigError
+from finegrain.factory import CATEGORIES
 
 SUFFIXES = (".yaml", ".yml", ".json")
 

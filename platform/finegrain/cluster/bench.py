@@ -1,29 +1,21 @@
-"""A benchmark over Ray Tune: every trial that has no valid result on disk is run.
-
-All of it lies in one directory, which every node must reach:
-
-    benchmark.json              the grid
-    trials/NAME/                result.json, checkpoint/ and heatmaps.png, written by the worker
-    results.csv, table.md, ...  see report.py
-    mlflow.json                 where it was recorded, see record.py
-
-So resuming is planning again; Tune's own snapshots are not needed, and are thrown away.
-"""
+"""A benchmark over Ray Tune: every trial that has no valid result on disk is run."""
 
 import errno
-import fcntl
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
 from ray import tune
 from ray.exceptions import RayError
 from ray.tune import FailureConfig, RunConfig, TuneConfig, TuneError
 
+from finegrain.benchmark.order import in_order
+from finegrain.benchmark.plan import Trial, TrialResult, read_result
+from finegrain.benchmark.store import trial_directory
+from finegrain.benchmark.trial import RESULT, Worker, failed, store
 from finegrain.cluster.connect import (
     Share,
     Unpickled,
@@ -33,13 +25,7 @@ from finegrain.cluster.connect import (
     slots,
     snapshots,
 )
-from finegrain.cluster.order import in_order
-from finegrain.cluster.plan import Benchmark, Trial, TrialResult, read_result
-from finegrain.cluster.trial import RESULT, Worker, failed, store
-from finegrain.errors import ConfigError
-from finegrain.files import write_text
 
-BENCHMARK, TRIALS = "benchmark.json", "trials"
 SPARE_BYTES = 1 << 20
 NO_SPACE = "No space left on device"  # in OSError as in what safetensors raises
 ATTEMPTS = 3  # at a trial whose process dies, or raises what is not an InputError
@@ -47,54 +33,6 @@ ATTEMPTS = 3  # at a trial whose process dies, or raises what is not an InputErr
 
 class RunEndedError(Exception):
     """Not every trial was run, and none that is left could be."""
-
-
-def check_new(directory: Path) -> None:
-    """ConfigError where a benchmark lies in the directory already."""
-    if (directory / BENCHMARK).exists():
-        raise ConfigError(
-            f"{directory} already holds a benchmark; continue it with --resume {directory.name}, "
-            "or choose another --output"
-        )
-
-
-def create(benchmark: Benchmark, directory: Path) -> None:
-    """Write the grid into a new benchmark directory."""
-    check_new(directory)
-    write_text(directory / BENCHMARK, benchmark.model_dump_json(indent=1) + "\n")
-
-
-def load(directory: Path) -> Benchmark:
-    """The grid of an existing benchmark directory."""
-    try:
-        return Benchmark.model_validate_json((directory / BENCHMARK).read_bytes())
-    except FileNotFoundError as error:
-        raise ConfigError(f"{directory} holds no {BENCHMARK}: nothing to resume") from error
-    except ValidationError as error:
-        raise ConfigError(f"{directory / BENCHMARK} is damaged: {error}") from error
-
-
-@contextmanager
-def only_driver(directory: Path) -> Iterator[None]:
-    """Hold the directory's lock; ConfigError while another driver runs the same benchmark."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigError(f"another driver is running {directory}; wait for it") from error
-        yield
-
-
-def trial_directory(directory: Path, trial: Trial) -> Path:
-    """Where everything of the trial lies."""
-    return directory / TRIALS / trial.name
-
-
-def stored_results(directory: Path, trials: Sequence[Trial]) -> dict[str, TrialResult]:
-    """The valid results on disk by trial name, failed ones included."""
-    found = {t.name: read_result(trial_directory(directory, t) / RESULT, t) for t in trials}
-    return {name: result for name, result in found.items() if result}
 
 
 def run_missing(

@@ -1,28 +1,19 @@
 """The main job: run what is missing of a benchmark, report it, record it."""
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from finegrain.cluster.bench import (
-    BENCHMARK,
-    RunEndedError,
-    check_new,
-    create,
-    load,
-    only_driver,
-    run_missing,
-    stored_results,
-)
+from finegrain.benchmark.plan import Benchmark, Trial, TrialResult, plan, resolve
+from finegrain.benchmark.report import report_text, result_line, write_report
+from finegrain.benchmark.store import check_new, create, load, only_driver, stored_results
+from finegrain.benchmark.trial import failed
+from finegrain.cluster.bench import RunEndedError, run_missing
 from finegrain.cluster.connect import Share
-from finegrain.cluster.plan import Benchmark, Trial, TrialResult, plan, resolve
-from finegrain.cluster.record import MLFLOW, Recorder
-from finegrain.cluster.report import report_text, result_line, write_report
-from finegrain.cluster.trial import failed
+from finegrain.cluster.record import Recorder
 from finegrain.errors import ConfigError
-from finegrain.tracking import default_uri
+from finegrain.places import begun_folder, default_uri, new_folder
 
 Tell = Callable[[str], None]
 
@@ -88,40 +79,6 @@ def record_benchmark(
         recorder = Recorder(benchmark, directory, uri or default_uri(directory), tell)
         _conclude(benchmark, directory, recorder, tell, {})
         return not recorder.failed
-
-
-def runs_folder() -> Path:
-    """Where benchmarks lie when no --output is given: $FINEGRAIN_RUNS, or runs/ right here.
-
-    A job's working directory may be a copy that Ray deletes, so results never go there.
-    """
-    if runs := os.environ.get("FINEGRAIN_RUNS"):
-        return Path(runs)
-    shipped = "runtime_resources" in Path.cwd().parts
-    return Path.home() / "finegrain-runs" if shipped else Path("runs")
-
-
-def new_folder(kind: str, output: Path | None) -> Path:
-    """Where a new run goes: as given, or named by its kind and the time below `runs_folder`."""
-    return (output or runs_folder() / time.strftime(f"{kind}-%Y%m%d-%H%M%S")).resolve()
-
-
-def begun_folder(name: str) -> Path:
-    """The folder of that name, else the one below `runs_folder`."""
-    return (Path(name) if Path(name).is_dir() else runs_folder() / name).resolve()
-
-
-def create_or_replace(benchmark: Benchmark, directory: Path) -> None:
-    """Write the grid unless it stands there.
-
-    One that was changed since, by more seeds for example, keeps the results that still belong to
-    it, and is a new parent run in MLflow.
-    """
-    stored = directory / BENCHMARK
-    if not stored.exists() or load(directory) != benchmark:
-        stored.unlink(missing_ok=True)
-        (directory / MLFLOW).unlink(missing_ok=True)
-        create(benchmark, directory)
 
 
 class Progress:

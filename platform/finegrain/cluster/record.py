@@ -10,18 +10,17 @@ from functools import partial
 from pathlib import Path
 from statistics import fmean
 
+from finegrain.benchmark.plan import Benchmark, Trial, TrialResult
+from finegrain.benchmark.report import rows_of
+from finegrain.benchmark.store import MLFLOW, trial_directory
+from finegrain.benchmark.trial import CHECKPOINT, HEATMAPS, environment
 from finegrain.checkpoint import count_values
-from finegrain.cluster.bench import trial_directory
-from finegrain.cluster.plan import Benchmark, Trial, TrialResult
-from finegrain.cluster.report import rows_of
-from finegrain.cluster.trial import CHECKPOINT, HEATMAPS, environment
 from finegrain.errors import CheckpointError
 from finegrain.evaluation.metrics import Scores
-from finegrain.evaluation.tables import means
 from finegrain.files import write_json
+from finegrain.tables import means
 from finegrain.tracking import BenchmarkRun
 
-MLFLOW = "mlflow.json"
 QUIET_SECONDS = 30.0  # after a failure nothing is tried, so that no attempt follows on another
 
 

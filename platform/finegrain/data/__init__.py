@@ -8,13 +8,11 @@ known.py     a published data set: its categories, its errors; mvtec.py, visa.py
 shots.py     the K shots: drawn by seed or listed, with the hash of each file
 published.py the K shots of published results
 checkup.py   what is wrong with the files below a root
-factory/     the embedded, procedural data set
 """
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from finegrain.data.factory import CATEGORIES, write_factory
 from finegrain.data.folder import list_categories, scan_folder
 from finegrain.data.mvtec import MVTEC
 from finegrain.data.published import with_published_shots
@@ -22,6 +20,7 @@ from finegrain.data.realiad import REALIAD, parse_views, scan_realiad
 from finegrain.data.samples import Category, Sample, check_files
 from finegrain.data.visa import VISA, scan_visa
 from finegrain.errors import ConfigError, DatasetError
+from finegrain.factory import CATEGORIES, write_factory
 
 __all__ = [
     "DATASETS", "KNOWN", "Category", "Sample", "load_category", "prepare_dataset", "scan_category",

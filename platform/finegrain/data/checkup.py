@@ -6,7 +6,6 @@ from itertools import combinations
 from pathlib import Path
 
 from finegrain.data import KNOWN, Category, Sample, scan_category
-from finegrain.data.factory import CATEGORIES
 from finegrain.data.findings import CategoryFindings, Findings, Twins
 from finegrain.data.folder import list_categories
 from finegrain.data.images import decode_rgb, read_bytes, read_mask
@@ -14,6 +13,7 @@ from finegrain.data.likeness import Look, look
 from finegrain.data.published import check_published, published_indices, published_notes
 from finegrain.data.shots import select_shots, shots_at
 from finegrain.errors import ConfigError, DatasetError, ImageError, InputError
+from finegrain.factory import CATEGORIES
 
 Progress = Callable[[int, int], None]  # images read, of how many
 Draws = Sequence[tuple[Path, ...]]  # the shots of each seed, or of each K

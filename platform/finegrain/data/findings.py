@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from finegrain.evaluation.tables import UNDEFINED, markdown
+from finegrain.tables import UNDEFINED, markdown
 
 LISTED = 30  # lines of a list, before the rest is only counted
 FAULTS = ("missing", "unreadable", "other size", "empty")  # of a mask

@@ -10,14 +10,14 @@ patchcore.py  nearest remembered patch      padim.py  a Gaussian a position
 spade.py      nearest shots, then patches   chance.py random scores, the floor
 subspacead.py what a subspace leaves over   anomalydino.py  nearest patch of turned shots
 winclip.py    windows against the prompts of prompt_ensemble.py, and against the shots' windows
-anomalib_models.py  any image model of anomalib (an extra; anomalib_fit.py fits it)
+anomalib/     any image model of anomalib (an extra)
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from finegrain.clip import Backbone
-from finegrain.detectors.anomalib_models import AnomalibModel
+from finegrain.backbones import Backbone
+from finegrain.detectors.anomalib import AnomalibModel
 from finegrain.detectors.anomalydino import AnomalyDino
 from finegrain.detectors.chance import Chance
 from finegrain.detectors.detector import Detector, Prediction

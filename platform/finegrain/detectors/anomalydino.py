@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from finegrain.clip import Backbone, FrozenClip, PatchTokens, RgbImage
+from finegrain.backbones import Backbone, FrozenClip, PatchTokens, RgbImage
 from finegrain.data.warping import rotations
 from finegrain.detectors.augmented import Augmented
 from finegrain.detectors.detector import Prediction

@@ -10,7 +10,7 @@ from typing import Self
 
 from torch import Tensor
 
-from finegrain.clip import PatchTokens, RgbImage, encode
+from finegrain.backbones import PatchTokens, RgbImage, encode
 from finegrain.detectors.detector import Detector
 
 

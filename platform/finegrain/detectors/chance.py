@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 from torch import Tensor
 
-from finegrain.clip import PatchTokens, RgbImage
+from finegrain.backbones import PatchTokens, RgbImage
 from finegrain.detectors.detector import Detector, Prediction
 from finegrain.detectors.maps import MAP_SIZE
 

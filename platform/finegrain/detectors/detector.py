@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from finegrain.clip import Backbone, PatchTokens, RgbImage, Windows, encode
+from finegrain.backbones import Backbone, PatchTokens, RgbImage, Windows, encode
 from finegrain.errors import ConfigError
 
 
@@ -32,6 +32,14 @@ class Prediction:
     image_scores: npt.NDArray[np.float32]
     anomaly_maps: npt.NDArray[np.float32]
     matched: npt.NDArray[np.int16] | None = None
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """Scores and maps of all parts, in order; what was matched is left behind."""
+        return cls(
+            np.concatenate([part.image_scores for part in parts]),
+            np.concatenate([part.anomaly_maps for part in parts]),
+        )
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from finegrain.clip import PatchTokens
-from finegrain.clip.tokens import unit_joined
+from finegrain.backbones import PatchTokens
+from finegrain.backbones.tokens import unit_joined
 from finegrain.detectors.detector import DetectorConfig
 from finegrain.errors import ConfigError
 

@@ -11,8 +11,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from finegrain.backbones import Backbone, FrozenClip, PatchTokens, RgbImage, encode
 from finegrain.captions import Caption
-from finegrain.clip import Backbone, FrozenClip, PatchTokens, RgbImage, encode
 from finegrain.detectors.detector import Detector, DetectorConfig, Prediction
 from finegrain.detectors.maps import to_pixels
 from finegrain.detectors.text import check_reads_text, logit_scale

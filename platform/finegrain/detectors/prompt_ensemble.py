@@ -6,7 +6,7 @@ D width of the joint space.
 import torch.nn.functional as F
 from torch import Tensor
 
-from finegrain.clip import FrozenClip
+from finegrain.backbones import FrozenClip
 
 NORMAL_STATES = (
     "{}", "flawless {}", "perfect {}", "unblemished {}", "{} without flaw", "{} without defect",

@@ -13,7 +13,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from finegrain.clip import Backbone, FrozenClip, PatchTokens, RgbImage, encode
+from finegrain.backbones import Backbone, FrozenClip, PatchTokens, RgbImage, encode
 from finegrain.detectors.detector import Detector, Prediction
 from finegrain.detectors.maps import to_pixels
 from finegrain.detectors.promptad_prompts import BranchPrompts, PromptADConfig, learn_branches

@@ -16,7 +16,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from finegrain.clip import FrozenClip, PatchTokens
+from finegrain.backbones import FrozenClip, PatchTokens
 from finegrain.detectors.detector import DetectorConfig
 from finegrain.method.config import Count, NotNegative, Positive, TrainingConfig
 from finegrain.method.losses import clip_loss, mean_distance, triplet_loss

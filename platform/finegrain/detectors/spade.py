@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from finegrain.clip import PatchTokens
+from finegrain.backbones import PatchTokens
 from finegrain.detectors.detector import Detector, Prediction
 from finegrain.detectors.features import FeatureConfig, side_by_side
 from finegrain.detectors.maps import to_pixels

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from finegrain.clip import PatchTokens, RgbImage
+from finegrain.backbones import PatchTokens, RgbImage
 from finegrain.data.warping import rotations
 from finegrain.detectors.augmented import Augmented
 from finegrain.detectors.detector import Prediction

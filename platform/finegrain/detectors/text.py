@@ -1,6 +1,6 @@
 """What detectors that read text ask of their backbone."""
 
-from finegrain.clip import Backbone, FrozenClip, RemoteBackbone
+from finegrain.backbones import Backbone, FrozenClip, RemoteBackbone
 from finegrain.errors import ConfigError
 
 

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from finegrain.clip import Backbone, FrozenClip, PatchTokens, RgbImage, Windows
-from finegrain.clip.windows import cover
+from finegrain.backbones import Backbone, FrozenClip, PatchTokens, RgbImage, Windows
+from finegrain.backbones.windows import cover
 from finegrain.detectors.detector import Detector, DetectorConfig, Prediction
 from finegrain.detectors.maps import to_pixels
 from finegrain.detectors.prompt_ensemble import prototypes

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.stats import wilcoxon
 
 from finegrain.errors import ConfigError
-from finegrain.evaluation.tables import Row
+from finegrain.tables import Row
 
 METRICS = ("image_auroc", "pixel_auroc")
 TIE = 0.05  # points: less is the same number in a table
@@ -28,7 +28,7 @@ Scored = Mapping[tuple[str, int], float]  # category and seed -> score in percen
 
 
 @dataclass(frozen=True)
-class Cost:
+class Expense:
     """What a fitted detector costs; None where it was not measured."""
 
     fit_seconds: float | None = None
@@ -37,11 +37,11 @@ class Cost:
     values: float | None = None  # numbers in its checkpoint
 
 
-class Measured(NamedTuple):
+class Measurement(NamedTuple):
     """One trial: what it scored and what it cost."""
 
     row: Row
-    cost: Cost
+    cost: Expense
 
 
 class Interval(NamedTuple):
@@ -62,7 +62,7 @@ class Comparison:
     method: str
     shots: int
     metric: str
-    cost: Cost
+    cost: Expense
     mean: float | None
     reference_mean: float | None = None
     by_category: Mapping[str, float] | None = None  # d_c
@@ -94,7 +94,7 @@ class Comparison:
 
 
 def compare(
-    measured: Sequence[Measured],
+    measured: Sequence[Measurement],
     reference: str,
     *,
     metrics: Sequence[str] = METRICS,
@@ -113,7 +113,7 @@ def compare(
         )
     if resamples < 1:
         raise ConfigError(f"a bootstrap needs at least 1 resample; got {resamples}")
-    groups: dict[tuple[str, int], list[Measured]] = defaultdict(list)
+    groups: dict[tuple[str, int], list[Measurement]] = defaultdict(list)
     for one in measured:
         groups[one.row.method, one.row.shots].append(one)
     ordered = sorted(groups, key=lambda key: (key[0] != reference, *key))
@@ -170,24 +170,24 @@ def paired_test(by_category: Sequence[float]) -> float | None:
     return float(wilcoxon(rounded).pvalue)
 
 
-def mean_cost(costs: Sequence[Cost]) -> Cost:
+def mean_expense(costs: Sequence[Expense]) -> Expense:
     """The mean of each cost over the trials that have it."""
-    names = [field.name for field in fields(Cost)]
+    names = [field.name for field in fields(Expense)]
     known = {name: [v for c in costs if (v := getattr(c, name)) is not None] for name in names}
-    return Cost(**{name: fmean(values) for name, values in known.items() if values})
+    return Expense(**{name: fmean(values) for name, values in known.items() if values})
 
 
-def _own(group: Sequence[Measured], metric: str) -> Comparison:
+def _own(group: Sequence[Measurement], metric: str) -> Comparison:
     """The reference's line."""
     row, scored = group[0].row, _scored(group, metric)
     means = [fmean(seeds) for seeds in _by_category(scored).values()]
-    cost = mean_cost([one.cost for one in group])
+    cost = mean_expense([one.cost for one in group])
     return Comparison(row.method, row.shots, metric, cost, fmean(means) if means else None)
 
 
 def _against(
-    group: Sequence[Measured],
-    reference: Sequence[Measured],
+    group: Sequence[Measurement],
+    reference: Sequence[Measurement],
     metric: str,
     resamples: int,
     generator: np.random.Generator,
@@ -196,7 +196,7 @@ def _against(
     own, other = _scored(group, metric), _scored(reference, metric)
     keys = sorted(own.keys() & other.keys())
     planned = {(one.row.category, one.row.seed) for one in (*group, *reference)}
-    cost = mean_cost([one.cost for one in group])
+    cost = mean_expense([one.cost for one in group])
     left_out = len(planned) - len(keys)
     if not keys:
         return Comparison(row.method, row.shots, metric, cost, None, left_out=left_out)
@@ -218,7 +218,7 @@ def _against(
     )
 
 
-def _scored(group: Sequence[Measured], metric: str) -> Scored:
+def _scored(group: Sequence[Measurement], metric: str) -> Scored:
     """The defined scores; ConfigError where a category and seed comes twice."""
     found: dict[tuple[str, int], float] = {}
     for row, _ in group:

@@ -3,7 +3,6 @@
 B images, S = MAP_SIZE.
 """
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from finegrain.clip import Backbone, PatchTokens, RgbImage, Windows, encode
+from finegrain.backbones import Backbone, PatchTokens, RgbImage, Windows, encode
 from finegrain.data.images import decode_rgb, read_bytes, read_mask
 from finegrain.data.samples import Category, Sample
 from finegrain.detectors import Detector, Prediction
@@ -94,15 +93,7 @@ def score_all(detector: Detector, tokens: PatchTokens, batch_size: int = 16) -> 
         detector.score(tokens[start : start + batch_size])
         for start in range(0, len(tokens), batch_size)
     ]
-    return joined(parts)
-
-
-def joined(parts: Sequence[Prediction]) -> Prediction:
-    """Scores and maps of all parts as one prediction."""
-    return Prediction(
-        np.concatenate([part.image_scores for part in parts]),
-        np.concatenate([part.anomaly_maps for part in parts]),
-    )
+    return Prediction.concatenate(parts)
 
 
 def evaluate(prediction: Prediction, test: TestSet) -> Scores:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from finegrain.calibration import jittered
-from finegrain.clip import Backbone, PatchTokens, RgbImage, Windows, encode
-from finegrain.detectors import Detector
+from finegrain.backbones import Backbone, PatchTokens, RgbImage, Windows, encode
+from finegrain.decision.calibrate import jittered
+from finegrain.detectors import Detector, Prediction
 from finegrain.errors import ImageError
-from finegrain.evaluation.evaluate import TestSet, evaluate, joined, score_all, to_map_size
+from finegrain.evaluation.evaluate import TestSet, evaluate, score_all, to_map_size
 from finegrain.evaluation.metrics import Scores
 from finegrain.evaluation.synthetic import KINDS, with_defect
 
@@ -64,7 +64,7 @@ def validate(detector: Detector, held_out: HeldOut) -> Scores:
         score_all(detector.leaving_out(index, shots), tokens[index * count : (index + 1) * count])
         for index in range(len(shots))
     ]
-    return evaluate(joined(parts), held_out.copies)
+    return evaluate(Prediction.concatenate(parts), held_out.copies)
 
 
 def _copies(

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from finegrain.backbones import FrozenClip, PatchTokens
 from finegrain.captions import Caption
-from finegrain.clip import FrozenClip, PatchTokens
 from finegrain.method.config import MethodConfig
 from finegrain.method.losses import alignment_losses
 from finegrain.method.prompts import PromptBank
 from finegrain.method.query_former import QueryFormer
-from finegrain.method.regions import find_regions
+from finegrain.method.regions import aggregate_regions
 from finegrain.method.scoring import UnitFeatures, unit_features
 from finegrain.method.training import descend
 from finegrain.method.units import caption_units
@@ -49,7 +49,7 @@ class PromptFit:
         width = shots.patches.shape[-1]
         self.former = QueryFormer(len(self._units), width, seed).to(clip.device)
         with torch.no_grad():
-            self.regions = find_regions(
+            self.regions = aggregate_regions(
                 self._units, self.bank().normal(), shots, fine, config.regions
             )
         self._tokens = shots.patches.flatten(0, 1)

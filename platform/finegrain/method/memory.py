@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from finegrain.clip import PatchTokens
+from finegrain.backbones import PatchTokens
 from finegrain.method.config import MemoryConfig
 
 CHUNK = 8  # images whose distances are in memory at a time

@@ -9,7 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from finegrain.clip.frozen_clip import FrozenClip, end_positions
+from finegrain.backbones.clip.frozen_clip import FrozenClip, end_positions
 
 INIT_STD = 0.02
 TAIL = 12  # tokens at the end of a sentence too long that stay: among them a defect's name

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from finegrain.clip.frozen_clip import FrozenClip
+from finegrain.backbones.clip.frozen_clip import FrozenClip
 from finegrain.method.config import PromptConfig
 from finegrain.method.prompt_rows import (
     PLACEHOLDER,

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from finegrain.clip import Backbone, PatchTokens, RgbImage, encode
-from finegrain.clip.backbone import resize_square
+from finegrain.backbones import Backbone, PatchTokens, RgbImage, encode
+from finegrain.backbones.backbone import resize_square
 from finegrain.method.config import RegionConfig
 from finegrain.method.units import Unit
 
@@ -38,7 +38,7 @@ class Regions:
     weights: Tensor
 
 
-def find_regions(
+def aggregate_regions(
     units: Sequence[Unit],
     normal: Tensor,
     shots: PatchTokens,

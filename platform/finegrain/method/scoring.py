@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from finegrain.clip import PatchTokens
+from finegrain.backbones import PatchTokens
 from finegrain.method.config import Fusion, ScoringConfig
 
 SMALLEST = 1e-6

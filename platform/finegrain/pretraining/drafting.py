@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from finegrain.pretraining.defects import SURFACE_DEFECTS
-from finegrain.pretraining.facts import Facts, Part
+from finegrain.pretraining.facts import Facts, ScenePart
 from finegrain.pretraining.layout import SIDE, Circle, overlaps, place, places_for
 from finegrain.pretraining.vocabulary import (
     COLORS,
@@ -56,9 +56,9 @@ def _ground(rng: np.random.Generator) -> tuple[str, str]:
     return _pick(names, rng), material
 
 
-def _parts(background: str, rng: np.random.Generator) -> tuple[list[Part], list[list[Circle]]]:
+def _parts(background: str, rng: np.random.Generator) -> tuple[list[ScenePart], list[list[Circle]]]:
     wanted = int(rng.choice([1, 2, 3, 4], p=[0.45, 0.3, 0.17, 0.08]))
-    parts: list[Part] = []
+    parts: list[ScenePart] = []
     placed: list[list[Circle]] = []
     taken: list[Circle] = []
     if wanted > 1 and rng.random() < 0.2:
@@ -80,12 +80,14 @@ def _parts(background: str, rng: np.random.Generator) -> tuple[list[Part], list[
     return parts, placed
 
 
-def _part(ground: str, shape: str, number: str, location: str, rng: np.random.Generator) -> Part:
+def _part(
+    ground: str, shape: str, number: str, location: str, rng: np.random.Generator
+) -> ScenePart:
     """A part of any colour but its ground's own, which may still be close (low contrast)."""
     color = _pick(tuple(name for name in COLORS if name != ground), rng)
     shade = _pick(("", "", "light", "dark"), rng) if color in SHADED_COLORS else ""
     texture = "smooth" if rng.random() < 0.2 else _pick(tuple(TEXTURE_WORDS), rng)
-    return Part(color, shade, shape, texture, number, location)
+    return ScenePart(color, shade, shape, texture, number, location)
 
 
 def _add_fault(

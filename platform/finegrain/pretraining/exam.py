@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from finegrain.clip.backbone import encode
-from finegrain.clip.bundled import load_grounded
-from finegrain.clip.efficientnet import EfficientNetLite1
-from finegrain.clip.grounded import GroundedModel
-from finegrain.data.factory import CATEGORIES, render
+from finegrain.backbones.backbone import encode
+from finegrain.backbones.clip.bundled import load_grounded
+from finegrain.backbones.clip.grounded import GroundedModel
+from finegrain.backbones.efficientnet import EfficientNetLite1
 from finegrain.evaluation.metrics import image_curve
+from finegrain.factory import CATEGORIES, render
 from finegrain.pretraining.cache import read_scenes, token_cover, write_missing
 from finegrain.pretraining.card import HELD_OUT, REQUIRED, score_table
 from finegrain.pretraining.lessons import FAULTY

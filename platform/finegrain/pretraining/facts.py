@@ -1,6 +1,6 @@
 """What is true of a scene: plain values, from which captions and tests are made.
 
-`Part` is one kind of component with all its instances; a scene has at most `MAX_PARTS` of them.
+`ScenePart` is one kind of component with all its instances; a scene has at most `MAX_PARTS`.
 """
 
 from dataclasses import asdict, dataclass
@@ -20,7 +20,7 @@ MAX_PARTS = 4
 
 
 @dataclass(frozen=True)
-class Part:
+class ScenePart:
     """One kind of component: its attributes, and the defects that its instances show."""
 
     color: str
@@ -46,7 +46,7 @@ class Part:
 class Facts:
     """A scene in words; without parts it shows a single surface from edge to edge."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[ScenePart, ...]
     background: str  # its colour
     material: str
     surface_defects: tuple[str, ...] = ()  # on the background material itself
@@ -71,7 +71,9 @@ def facts_to_json(facts: Facts) -> dict[str, Any]:
 
 def facts_from_json(stored: dict[str, Any]) -> Facts:
     """The facts behind `facts_to_json`; ValueError where a value is not in its list."""
-    parts = tuple(Part(**{**part, "defects": tuple(part["defects"])}) for part in stored["parts"])
+    parts = tuple(
+        ScenePart(**{**part, "defects": tuple(part["defects"])}) for part in stored["parts"]
+    )
     return Facts(parts, stored["background"], stored["material"], tuple(stored["surface_defects"]))
 
 

@@ -23,7 +23,7 @@ from finegrain.pretraining.captions import (
     with_value,
 )
 from finegrain.pretraining.claims import VISIBLE, Statement
-from finegrain.pretraining.facts import MAX_PARTS, Facts, Part
+from finegrain.pretraining.facts import MAX_PARTS, Facts, ScenePart
 from finegrain.pretraining.states import generic_pair, kind_sentence, part_pair
 
 FAULTY = 20  # of 255: a token is faulty from 8% of its square on; below that it is neither
@@ -289,7 +289,7 @@ def _own_pairs(
     return _indices(rows), _indices(pairs).view(-1, 2)
 
 
-def _any_kind(part: Part, rng: np.random.Generator) -> str:
+def _any_kind(part: ScenePart, rng: np.random.Generator) -> str:
     """One of the part's own faults, so that its sound tokens are set against them, or any."""
     kinds = part.defects or KINDS
     return kinds[int(rng.integers(len(kinds)))]

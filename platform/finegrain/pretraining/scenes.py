@@ -12,7 +12,7 @@ import numpy.typing as npt
 from finegrain.pretraining.damage import damaged
 from finegrain.pretraining.defects import SURFACE_DEFECTS, Mask, Pixels, paint_defect
 from finegrain.pretraining.drafting import Draft, draft_scene
-from finegrain.pretraining.facts import Facts, Part
+from finegrain.pretraining.facts import Facts, ScenePart
 from finegrain.pretraining.layout import SIDE, Circle
 from finegrain.pretraining.shapes import OUTLINES, Field, coverage, local_frame, turn_for
 from finegrain.pretraining.surfaces import lit, material, named_color, part_texture
@@ -63,7 +63,7 @@ def _background(facts: Facts, rng: np.random.Generator) -> tuple[Pixels, Mask]:
 
 def _paint_part(
     canvas: Pixels,
-    part: Part,
+    part: ScenePart,
     circles: list[Circle],
     draft: Draft,
     index: int,
@@ -102,7 +102,7 @@ class _Style:
 
 def _paint_instance(
     canvas: Pixels,
-    part: Part,
+    part: ScenePart,
     color: npt.NDArray[np.float32],
     circle: Circle,
     turn: float,
@@ -138,7 +138,7 @@ def _paint_instance(
 
 
 def _relief(
-    part: Part,
+    part: ScenePart,
     u: Field,
     v: Field,
     distance: Field,

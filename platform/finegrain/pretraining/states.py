@@ -7,7 +7,7 @@ names ("X with crack"); the rest are everyday words for the same.
 import numpy as np
 
 from finegrain.pretraining.captions import component_caption, pick
-from finegrain.pretraining.facts import Part
+from finegrain.pretraining.facts import ScenePart
 from finegrain.pretraining.vocabulary import DEFECT_WORDS, NOUNS
 
 NORMAL_STATES = (
@@ -51,7 +51,7 @@ def kind_sentence(kind: str, rng: np.random.Generator) -> str:
     return template.format(form.format(noun, word))
 
 
-def part_pair(part: Part, kind: str, rng: np.random.Generator) -> tuple[str, str]:
+def part_pair(part: ScenePart, kind: str, rng: np.random.Generator) -> tuple[str, str]:
     """A part's own caption, and the same with a defect concatenated."""
     caption = component_caption(part, rng).text
     normal = pick(("{}", *NORMAL_STATES[4:7]), rng).format(caption)

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from finegrain.clip.frozen_clip import end_positions
-from finegrain.clip.grounded import GroundedModel
-from finegrain.clip.word_pieces import tokenize, truncated
+from finegrain.backbones.clip.frozen_clip import end_positions
+from finegrain.backbones.clip.grounded import GroundedModel
+from finegrain.backbones.clip.word_pieces import tokenize, truncated
 from finegrain.pretraining.lessons import GENERIC_PAIRS, Lesson, Quiz
 from finegrain.pretraining.objectives import condition, contrast, pooled_regions
 from finegrain.pretraining.vocabulary import NOUNS

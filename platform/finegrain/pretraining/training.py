@@ -15,10 +15,10 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 
-from finegrain.clip.grounded import GroundedConfig, GroundedModel
-from finegrain.clip.image_heads import HeadConfig
-from finegrain.clip.text_tower import UNKNOWN_ROW, TextConfig
-from finegrain.clip.word_pieces import tokenize
+from finegrain.backbones.clip.grounded import GroundedConfig, GroundedModel
+from finegrain.backbones.clip.image_heads import HeadConfig
+from finegrain.backbones.clip.text_tower import UNKNOWN_ROW, TextConfig
+from finegrain.backbones.clip.word_pieces import tokenize
 from finegrain.pretraining.cache import KINDS, EncodedScenes, batches
 from finegrain.pretraining.captions import (
     SWAPS,
@@ -36,7 +36,7 @@ DRAFTS_FOR_WORDS = 4000  # every phrase of the vocabulary occurs among the capti
 
 
 @dataclass(frozen=True)
-class Settings:
+class PretrainingConfig:
     """How to train; the scenes are those of seeds 0 to `scenes` - 1."""
 
     scenes: int = 16_000
@@ -95,7 +95,7 @@ class Trainer:
     def __init__(
         self,
         model: GroundedModel,
-        settings: Settings,
+        settings: PretrainingConfig,
         *,
         wrap: Callable[[nn.Module], nn.Module] = lambda module: module,
     ) -> None:

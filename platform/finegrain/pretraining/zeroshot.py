@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from finegrain.clip.frozen_clip import end_positions
-from finegrain.clip.grounded import GroundedModel
-from finegrain.clip.word_pieces import tokenize, truncated
+from finegrain.backbones.clip.frozen_clip import end_positions
+from finegrain.backbones.clip.grounded import GroundedModel
+from finegrain.backbones.clip.word_pieces import tokenize, truncated
 from finegrain.evaluation.metrics import image_curve
 from finegrain.pretraining.cache import EncodedScenes
-from finegrain.pretraining.facts import Facts, Part
+from finegrain.pretraining.facts import Facts, ScenePart
 from finegrain.pretraining.lessons import FAULTY, part_weights
 from finegrain.pretraining.objectives import pooled_regions
 from finegrain.pretraining.vocabulary import (
@@ -131,7 +131,7 @@ def _attribute(model: GroundedModel, name: str, patches: Tensor, scenes: Encoded
 
 def _owners(
     facts: Facts, cover: Tensor, touched: Tensor, *, ground: bool
-) -> list[tuple[Part | Facts, Tensor]]:
+) -> list[tuple[ScenePart | Facts, Tensor]]:
     """What carries the attribute, with the weights of its tokens."""
     if ground:
         free = (cover.sum(0) == 0) & ~touched
@@ -140,7 +140,7 @@ def _owners(
     return [(part, part_weights(share[i], touched)) for i, part in enumerate(facts.parts)]
 
 
-def _phrase(part: Part, place: str) -> str:
+def _phrase(part: ScenePart, place: str) -> str:
     shade = f"{part.shade} " if part.shade else ""
     many = part.number != "1"
     noun = "parts" if many else "part"

@@ -1,6 +1,6 @@
 """Online scoring on Ray Serve: caption lookup -> encoder replicas -> fusion, behind one ingress.
 
-settings.py     all switches of the application
+config.py       all switches of the application
 messages.py     what travels between the deployments
 encoder.py      image files -> tokens           fusion.py    tokens -> verdicts, champions
 catalog.py      what is served, its captions    pictures.py  overlays and layers
@@ -10,6 +10,6 @@ graph.py        the deployments, the only file that imports Ray Serve
 client.py       for those who ask               load.py      open-loop load and what came of it
 """
 
-from finegrain.serving.settings import Settings
+from finegrain.serving.config import ServingConfig
 
-__all__ = ["Settings"]
+__all__ = ["ServingConfig"]

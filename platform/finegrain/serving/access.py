@@ -9,9 +9,9 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from finegrain.serving.config import API_KEY, ServingConfig
 from finegrain.serving.messages import Refusal
 from finegrain.serving.service import ServiceError
-from finegrain.serving.settings import API_KEY, Settings
 
 RAW_TYPES = ("application/octet-stream", "")
 
@@ -69,7 +69,7 @@ async def read_body(request: Request, limit: int) -> bytes:
     return b"".join(parts)
 
 
-async def read_images(request: Request, settings: Settings) -> list[bytes]:
+async def read_images(request: Request, settings: ServingConfig) -> list[bytes]:
     """The images of a multipart form, or the one that is the body.
 
     Raises:
@@ -90,7 +90,7 @@ async def read_images(request: Request, settings: Settings) -> list[bytes]:
     return [await part.read() for _, part in form.multi_items() if isinstance(part, UploadFile)]
 
 
-async def _form(request: Request, body: bytes, settings: Settings) -> FormData:
+async def _form(request: Request, body: bytes, settings: ServingConfig) -> FormData:
     async def once() -> AsyncGenerator[bytes, None]:
         yield body
 

@@ -9,23 +9,23 @@ import numpy as np
 import psutil
 import torch
 
+from finegrain.backbones import load_backbone
 from finegrain.checkpoint import load_detector, read_config
-from finegrain.clip import load_backbone
 from finegrain.serving.client import AsyncClient
+from finegrain.serving.config import ServingConfig
 from finegrain.serving.encoder import Encoder, load_serving_backbone
 from finegrain.serving.examples import EXAMPLES, example_png
 from finegrain.serving.fusion import Loaded, verdict
 from finegrain.serving.load import closed_loop, open_loop, taken_in_turn
 from finegrain.serving.local import served
 from finegrain.serving.messages import Refusal
-from finegrain.serving.settings import Settings
 from finegrain.tracking import Registry
 
 Tell = Callable[[str], None]
 REPLICAS = ("Ingress", "Encoder", "Fusion", "Captions")
 
 
-def bench_serve(settings: Settings, *, seconds: float, requests: int, tell: Tell) -> None:
+def bench_serve(settings: ServingConfig, *, seconds: float, requests: int, tell: Tell) -> None:
     """Measure one client, saturation, overload and memory, each against the bare computation.
 
     Args:
@@ -76,7 +76,7 @@ async def _measured(
         tell(f"\n{requests} requests\n{_memory(before, resident_mib())}")
 
 
-def watch_scaling(settings: Settings, tell: Tell, *, seconds: float = 40) -> None:
+def watch_scaling(settings: ServingConfig, tell: Tell, *, seconds: float = 40) -> None:
     """Encoder replicas and throughput before, during and after a load, on two simulated nodes."""
     turns = taken_in_turn(factory_examples(settings))
     with served(settings, nodes=2) as address:
@@ -106,7 +106,7 @@ async def _scaled(
                 return
 
 
-def factory_examples(settings: Settings) -> dict[str, list[bytes]]:
+def factory_examples(settings: ServingConfig) -> dict[str, list[bytes]]:
     """The examples of the factory's categories that are served."""
     champions = Registry(settings.tracking_uri).champions()
     return {
@@ -116,7 +116,9 @@ def factory_examples(settings: Settings) -> dict[str, list[bytes]]:
     }
 
 
-def direct(settings: Settings, images: Mapping[str, Sequence[bytes]], repeats: int = 40) -> float:
+def direct(
+    settings: ServingConfig, images: Mapping[str, Sequence[bytes]], repeats: int = 40
+) -> float:
     """Median milliseconds from a file's bytes to its verdict without any server."""
     category, contents = next(iter(images.items()))
     registry = Registry(settings.tracking_uri)
@@ -140,7 +142,7 @@ def direct(settings: Settings, images: Mapping[str, Sequence[bytes]], repeats: i
     return median(times[3:])
 
 
-def encoder_alone(settings: Settings, images: Sequence[bytes], batches: int = 12) -> float:
+def encoder_alone(settings: ServingConfig, images: Sequence[bytes], batches: int = 12) -> float:
     """Images a second of the encoder in a tight loop, decoding included, after a warm-up."""
     encoder = Encoder(load_serving_backbone(settings), torch.get_num_threads())
     size = settings.max_batch_images

@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import httpx
 
+from finegrain.serving.config import API_KEY
 from finegrain.serving.schemas import CategoriesAnswer, ErrorAnswer, ScoreAnswer
-from finegrain.serving.settings import API_KEY
 
 BUSY = (429, 503)
 PAUSE_SECONDS = 0.2  # before the first retry where the server names no time; it doubles

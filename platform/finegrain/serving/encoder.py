@@ -9,12 +9,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from finegrain.clip import Backbone, PatchTokens, RgbImage, load_backbone
-from finegrain.clip.bundled import BundledClip
+from finegrain.backbones import Backbone, PatchTokens, RgbImage, load_backbone
+from finegrain.backbones.clip.bundled import BundledClip
 from finegrain.data.images import decode_rgb
 from finegrain.errors import ImageError, ImageFormatError, ImageSizeError
+from finegrain.serving.config import ServingConfig
 from finegrain.serving.messages import EncodedImages, Refusal, Seen, halved
-from finegrain.serving.settings import Settings
 
 PREVIEW_SIDE = 640  # pixels
 
@@ -88,7 +88,7 @@ def image_refusal(error: ImageError) -> Refusal:
     return Refusal(422, "undecodable", str(error))
 
 
-def load_serving_backbone(settings: Settings) -> Backbone:
+def load_serving_backbone(settings: ServingConfig) -> Backbone:
     """The settings' backbone on the device they give it, in the precision they ask for.
 
     "auto" takes bfloat16 on a GPU where it is faster there. A CPU keeps float32: detectors are

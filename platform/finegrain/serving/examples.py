@@ -4,8 +4,8 @@ from functools import cache, lru_cache
 
 import numpy as np
 
-from finegrain.data.factory import CATEGORIES, render
 from finegrain.evaluation.figures import png
+from finegrain.factory import CATEGORIES, render
 
 INDIVIDUAL = 900  # far above the data set's own
 EACH = 2  # good ones, and of each defect

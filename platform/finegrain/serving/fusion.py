@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from finegrain.backbones import RemoteBackbone
 from finegrain.checkpoint import load_detector, read_config
-from finegrain.clip import RemoteBackbone
-from finegrain.decision import Region, Thresholds, find_regions
+from finegrain.decision.regions import Region, Thresholds, find_regions
 from finegrain.detectors import Detector
 from finegrain.errors import InputError
 from finegrain.serving.messages import EncodedImages, Refusal, Scored, ScoredImages, Seen

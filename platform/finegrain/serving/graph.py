@@ -26,16 +26,16 @@ from ray.serve.exceptions import (
 from ray.serve.handle import DeploymentHandle
 from torch import Tensor
 
+from finegrain.backbones import PatchTokens
 from finegrain.captions import Caption
-from finegrain.clip import PatchTokens
 from finegrain.errors import InputError
 from finegrain.serving.catalog import Catalog
+from finegrain.serving.config import ServingConfig
 from finegrain.serving.encoder import Encoder, load_serving_backbone
 from finegrain.serving.fusion import Fusion, Slot
 from finegrain.serving.http import make_app
 from finegrain.serving.messages import EncodedImages, Refusal, ScoredImages
 from finegrain.serving.service import ScoringService
-from finegrain.serving.settings import Settings
 from finegrain.tracking import Champion, Registry
 
 Handle = DeploymentHandle[Any]
@@ -46,7 +46,7 @@ IMAGES: list[float] = [1, 2, 4, 8, 16, 32, 64]
 class CaptionLookup:
     """Which categories are served, and their captions."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ServingConfig) -> None:
         registry = Registry(settings.tracking_uri)
         self._catalog = Catalog(registry, settings.captions, settings.poll_seconds)
 
@@ -62,7 +62,7 @@ class CaptionLookup:
 class EncoderReplica:
     """Decodes as images arrive, encodes them in batches."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ServingConfig) -> None:
         self._encoder = Encoder(
             load_serving_backbone(settings), threads=max(1, int(settings.encoder_cpus))
         )
@@ -103,7 +103,7 @@ class EncoderReplica:
 class FusionReplica:
     """Scores with the champions of the categories that are routed to it."""
 
-    def __init__(self, settings: Settings, encoder: Handle) -> None:
+    def __init__(self, settings: ServingConfig, encoder: Handle) -> None:
         self._settings, self._encoder = settings, encoder
         self._fusion: Fusion | None = None
         self._opening = asyncio.Lock()
@@ -219,7 +219,7 @@ class Ingress:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: ServingConfig,
         captions: Handle,
         encoder: Handle,
         fusion: Handle,
@@ -232,7 +232,7 @@ class Ingress:
         return make_app(self._service)
 
 
-def scoring_graph(settings: Settings) -> serve.Application:
+def scoring_graph(settings: ServingConfig) -> serve.Application:
     """The application of these settings."""
     captions = serve.deployment(
         name="Captions", ray_actor_options={"num_cpus": 0}, max_ongoing_requests=100

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from finegrain.evaluation.tables import markdown
 from finegrain.serving.client import AsyncClient, ScoringError
 from finegrain.serving.schemas import ScoreAnswer
+from finegrain.tables import markdown
 
 STAGES = ("decode_ms", "encode_ms", "score_ms", "wait_ms", "total_ms")
 PERCENTILES = (50, 95, 99)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from finegrain.errors import ConfigError
 from finegrain.loopback import ENVIRONMENT, free_ports, is_free
-from finegrain.serving.settings import Settings
+from finegrain.serving.config import ServingConfig
 
 LEAN = {
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",  # one loop a replica; what computes has its own threads
@@ -20,7 +20,7 @@ LEAN = {
 
 
 @contextmanager
-def served(settings: Settings, *, port: int = 0, nodes: int = 1) -> Iterator[str]:
+def served(settings: ServingConfig, *, port: int = 0, nodes: int = 1) -> Iterator[str]:
     """A Ray of its own with the application for the block; gives the address.
 
     Args:

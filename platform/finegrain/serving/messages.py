@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from finegrain.clip import PatchTokens, RgbImage
-from finegrain.decision import Region
+from finegrain.backbones import PatchTokens, RgbImage
+from finegrain.decision.regions import Region
 
 Half = npt.NDArray[np.float16]
 

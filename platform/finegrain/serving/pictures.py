@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from finegrain.clip import RgbImage
+from finegrain.backbones import RgbImage
 from finegrain.evaluation.figures import colourise, overlay, png
 from finegrain.evaluation.regions import HUES, enlarged
 

@@ -13,9 +13,9 @@ from typing import Protocol, TypeVar
 from finegrain.captions import Caption
 from finegrain.data.images import open_image
 from finegrain.errors import ImageError
+from finegrain.serving.config import ServingConfig
 from finegrain.serving.encoder import image_refusal
 from finegrain.serving.messages import Refusal, ScoredImages
-from finegrain.serving.settings import Settings
 from finegrain.tracking import Champion
 
 T = TypeVar("T")
@@ -94,7 +94,7 @@ class ScoringService:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: ServingConfig,
         graph: Graph,
         meters: Meters,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,

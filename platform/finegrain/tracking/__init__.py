@@ -11,14 +11,13 @@ registry.py  the checkpoint that is served of each category, its champion
 from finegrain.tracking.published import load_published
 from finegrain.tracking.registry import Champion, Registry
 from finegrain.tracking.results import RecordedTrial, recorded_trials
-from finegrain.tracking.runs import BenchmarkRun, default_uri
+from finegrain.tracking.runs import BenchmarkRun
 
 __all__ = [
     "BenchmarkRun",
     "Champion",
     "RecordedTrial",
     "Registry",
-    "default_uri",
     "load_published",
     "recorded_trials",
 ]

@@ -9,7 +9,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from finegrain.errors import ConfigError
-from finegrain.evaluation.compare import Cost
+from finegrain.evaluation.compare import Expense
 from finegrain.evaluation.metrics import Scores
 from finegrain.tracking.runs import (
     EXPERIMENT,
@@ -41,7 +41,7 @@ class RecordedTrial:
     data_fingerprint: str
     support: tuple[str, ...]  # SHA-256 of the shots
     scores: Mapping[str, float | None]
-    cost: Cost
+    cost: Expense
 
 
 def recorded_trials(uri: str, wanted: Sequence[str]) -> list[RecordedTrial]:
@@ -114,7 +114,7 @@ def _trial(run: Run, parent: Run) -> RecordedTrial:
         data_fingerprint=tags.get("data_fingerprint", ""),
         support=tuple(sorted(v for k, v in tags.items() if k.startswith("shot_"))),
         scores={name: metrics.get(name) for name in Scores.names()},
-        cost=Cost(
+        cost=Expense(
             fit_seconds=metrics.get("fit_seconds"),
             encode_ms=metrics.get("encode_ms"),
             score_ms=metrics.get("score_ms"),

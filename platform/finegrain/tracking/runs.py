@@ -26,11 +26,6 @@ PATIENCE = {
 }
 
 
-def default_uri(directory: Path) -> str:
-    """MLFLOW_TRACKING_URI, or a database beside the benchmark's directory."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{directory.parent / 'mlflow.db'}"
-
-
 def open_client(uri: str) -> MlflowClient:
     """A client that gives up soon and is quiet about how it makes its tables."""
     for variable, value in PATIENCE.items():

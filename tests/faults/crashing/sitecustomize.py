@@ -22,10 +22,10 @@ def crashing(run):
 
 
 class Patched(MetaPathFinder):
-    """Changes finegrain.cluster.trial when it is imported."""
+    """Changes finegrain.benchmark.trial when it is imported."""
 
     def find_spec(self, name, path=None, target=None):
-        if name != "finegrain.cluster.trial":
+        if name != "finegrain.benchmark.trial":
             return None
         sys.meta_path.remove(self)
         spec = find_spec(name)

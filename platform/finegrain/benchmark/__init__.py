@@ -1,0 +1,8 @@
+"""What a benchmark is, without Ray and MLflow.
+
+plan.py     the grid of trials, and a trial's result    methods.py    their options, shots, words
+selection.py  shots and views that are not drawn by seed
+trial.py    one trial from beginning to end             store.py      a benchmark on disk
+report.py   tables, CSV, heatmap sheets
+order.py, costs.py  which trial starts when, and what it probably takes
+"""

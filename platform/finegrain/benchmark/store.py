@@ -1,0 +1,83 @@
+"""A benchmark on disk, in one directory that every node must reach.
+
+    benchmark.json              the grid
+    trials/NAME/                result.json, checkpoint/ and heatmaps.png, written by the worker
+    results.csv, table.md, ...  see report.py
+    mlflow.json                 where it was recorded, see cluster/record.py
+
+So resuming is planning again: what lies here is the state.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from pydantic import ValidationError
+
+from finegrain.benchmark.plan import Benchmark, Trial, TrialResult, read_result
+from finegrain.benchmark.trial import RESULT
+from finegrain.errors import ConfigError
+from finegrain.files import write_text
+
+BENCHMARK, TRIALS, MLFLOW = "benchmark.json", "trials", "mlflow.json"
+
+
+def check_new(directory: Path) -> None:
+    """ConfigError where a benchmark lies in the directory already."""
+    if (directory / BENCHMARK).exists():
+        raise ConfigError(
+            f"{directory} already holds a benchmark; continue it with --resume {directory.name}, "
+            "or choose another --output"
+        )
+
+
+def create(benchmark: Benchmark, directory: Path) -> None:
+    """Write the grid into a new benchmark directory."""
+    check_new(directory)
+    write_text(directory / BENCHMARK, benchmark.model_dump_json(indent=1) + "\n")
+
+
+def load(directory: Path) -> Benchmark:
+    """The grid of an existing benchmark directory."""
+    try:
+        return Benchmark.model_validate_json((directory / BENCHMARK).read_bytes())
+    except FileNotFoundError as error:
+        raise ConfigError(f"{directory} holds no {BENCHMARK}: nothing to resume") from error
+    except ValidationError as error:
+        raise ConfigError(f"{directory / BENCHMARK} is damaged: {error}") from error
+
+
+@contextmanager
+def only_driver(directory: Path) -> Iterator[None]:
+    """Hold the directory's lock; ConfigError while another driver runs the same benchmark."""
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(directory / ".lock", blocking=False):
+            yield
+    except Timeout as error:
+        raise ConfigError(f"another driver is running {directory}; wait for it") from error
+
+
+def create_or_replace(benchmark: Benchmark, directory: Path) -> None:
+    """Write the grid unless it stands there.
+
+    One that was changed since, by more seeds for example, keeps the results that still belong to
+    it, and is a new parent run in MLflow.
+    """
+    stored = directory / BENCHMARK
+    if not stored.exists() or load(directory) != benchmark:
+        stored.unlink(missing_ok=True)
+        (directory / MLFLOW).unlink(missing_ok=True)
+        create(benchmark, directory)
+
+
+def trial_directory(directory: Path, trial: Trial) -> Path:
+    """Where everything of the trial lies."""
+    return directory / TRIALS / trial.name
+
+
+def stored_results(directory: Path, trials: Sequence[Trial]) -> dict[str, TrialResult]:
+    """The valid results on disk by trial name, failed ones included."""
+    found = {t.name: read_result(trial_directory(directory, t) / RESULT, t) for t in trials}
+    return {name: result for name, result in found.items() if result}

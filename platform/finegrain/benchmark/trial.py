@@ -1,0 +1,236 @@
+"""One trial from beginning to end, on whatever worker it lands; no Ray in here.
+
+A worker keeps what is dear between its trials: the backbone, and the encoded test images of the
+categories it saw last.
+"""
+
+import platform
+import socket
+import subprocess
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from finegrain.backbones import Backbone, PatchTokens, RgbImage, Windows, encode, load_backbone
+from finegrain.benchmark.plan import Trial, TrialResult
+from finegrain.checkpoint import save_detector
+from finegrain.data import Category
+from finegrain.data.images import read_rgb
+from finegrain.data.published import published_notes
+from finegrain.data.shots import Shot, check_no_leak, file_sha256, select_shots, shots_at
+from finegrain.decision.calibrate import calibrate, encoded_copies
+from finegrain.decision.regions import Thresholds
+from finegrain.detectors import Detector, Prediction, make_detector
+from finegrain.errors import InputError
+from finegrain.evaluation.evaluate import TestSet, evaluate, load_test_set, score_all
+from finegrain.evaluation.figures import heatmap_strip, png
+from finegrain.files import write_bytes, write_text
+
+SOURCE = Path(__file__).parents[1]
+RESULT, CHECKPOINT, HEATMAPS = "result.json", "checkpoint", "heatmaps.png"
+KEPT_TEST_SETS = 2
+KEPT_COPIES = 12  # shots whose changed copies stay encoded: the seeds and methods of a category
+
+
+@dataclass(frozen=True)
+class EncodedCategory:
+    """A category with its test images encoded, and what that cost."""
+
+    category: Category
+    test: TestSet
+    encode_ms: float
+
+    def checked(self, shots: Sequence[Path]) -> tuple[Shot, ...]:
+        """The shots with their hashes; DatasetError if one is also a test image."""
+        support = tuple(Shot(path, file_sha256(path)) for path in shots)
+        check_no_leak(support, self.test.sha256, self.category.name)
+        return support
+
+
+class Worker:
+    """Runs trials in one process, on one device, with a share of the cores."""
+
+    def __init__(self, device: str, threads: int) -> None:
+        self.device = device
+        self._backbones: dict[tuple[str, str | None], Backbone] = {}
+        self._encoded: OrderedDict[tuple[str, str, Windows | None], EncodedCategory] = OrderedDict()
+        self._copies: OrderedDict[tuple[str, str, Windows | None], PatchTokens] = OrderedDict()
+        torch.set_num_threads(threads)  # this process's share, as Ray gave it
+
+    def run(self, trial: Trial, directory: Path) -> TrialResult:
+        """Fit, score, evaluate and store; an InputError becomes a failed result, others go up."""
+        try:
+            result = self._run(trial, directory)
+        except InputError as error:
+            result = failed(trial, str(error))
+        store(result, directory)
+        return result
+
+    def _run(self, trial: Trial, directory: Path) -> TrialResult:
+        backbone = self.backbone(trial.backbone, trial.weights)
+        detector = make_detector(trial.method, backbone, trial.options, seed=trial.seed)
+        encoded = self.encoded(trial, backbone, detector.windows)
+        paths = shot_paths(trial, encoded.category)
+        support = encoded.checked(paths)
+        images = [read_rgb(path) for path in paths]
+
+        start = time.perf_counter()
+        detector.fit(images)
+        fit_seconds = time.perf_counter() - start
+
+        thresholds = self._calibrate(detector, images, support)
+        detector.score(encoded.test.tokens[:1])  # not counted: first use fills caches
+        start = time.perf_counter()
+        prediction = score_all(detector, encoded.test.tokens)
+        score_ms = 1000 * (time.perf_counter() - start) / len(encoded.test.tokens)
+
+        scores = evaluate(prediction, encoded.test)
+        alarms, detected = _shares_above(thresholds, prediction, encoded.test.labels)
+        self._save(detector, trial, support, thresholds, prediction, encoded, directory)
+        return TrialResult(
+            trial=trial,
+            config_hash=trial.config_hash(),
+            status="ok",
+            scores=scores,
+            fit_seconds=fit_seconds,
+            score_ms=score_ms,
+            encode_ms=encoded.encode_ms,
+            false_alarms=alarms,
+            detected=detected,
+            checkpoint=directory / CHECKPOINT,
+            support=support,
+            notes=_notes(trial, encoded.category),
+            environment=environment(self.device),
+        )
+
+    def backbone(self, name: str, weights: str | None) -> Backbone:
+        """The frozen model, kept until another is asked for."""
+        key = (name, weights)
+        if key not in self._backbones:  # one at a time in memory
+            self._backbones = {key: load_backbone(name, self.device, weights)}
+        return self._backbones[key]
+
+    def encoded(self, trial: Trial, backbone: Backbone, windows: Windows | None) -> EncodedCategory:
+        """The trial's category with its test images encoded; the last few are kept."""
+        key = (trial.data_fingerprint, backbone.weights_hash, windows)
+        if key not in self._encoded:
+            category = trial.load_category()
+            start = time.perf_counter()
+            test = load_test_set(category, backbone, windows=windows)
+            encode_ms = 1000 * (time.perf_counter() - start) / len(test.tokens)
+            self._encoded[key] = EncodedCategory(category, test, encode_ms)
+            while len(self._encoded) > KEPT_TEST_SETS:
+                self._encoded.popitem(last=False)
+        self._encoded.move_to_end(key)
+        return self._encoded[key]
+
+    def _calibrate(
+        self, detector: Detector, images: Sequence[RgbImage], support: Sequence[Shot]
+    ) -> Thresholds | None:
+        """Thresholds from the shots, if any; their copies are the same for every method."""
+        if not images:
+            return None
+        windows, copies = detector.windows, []
+        for image, shot in zip(images, support, strict=True):
+            key = (shot.sha256, detector.backbone.weights_hash, windows)
+            if key not in self._copies:
+                self._copies[key] = encoded_copies(detector.backbone, image, windows=windows)
+                while len(self._copies) > KEPT_COPIES:
+                    self._copies.popitem(last=False)
+            self._copies.move_to_end(key)
+            copies.append(self._copies[key])
+        return calibrate(detector, encode(detector.backbone, images, windows=windows), copies)
+
+    def _save(
+        self,
+        detector: Detector,
+        trial: Trial,
+        support: tuple[Shot, ...],
+        thresholds: Thresholds | None,
+        prediction: Prediction,
+        encoded: EncodedCategory,
+        directory: Path,
+    ) -> None:
+        save_detector(
+            detector,
+            directory / CHECKPOINT,
+            dataset=trial.dataset,
+            category=trial.category,
+            shots=support,
+            thresholds=thresholds,
+        )
+        write_bytes(directory / HEATMAPS, png(heatmap_strip(prediction, encoded.category)))
+
+
+def shot_paths(trial: Trial, category: Category) -> tuple[Path, ...]:
+    """The trial's K shots: as listed, or drawn by its seed."""
+    if trial.shot_indices:
+        return shots_at(category, trial.shot_indices)
+    return select_shots(category, trial.shots, trial.seed)
+
+
+def _notes(trial: Trial, category: Category) -> tuple[str, ...]:
+    if trial.shot_selection == "seeded":
+        return category.notes
+    return category.notes + published_notes(trial.dataset, trial.category, trial.shots)
+
+
+def _shares_above(
+    thresholds: Thresholds | None, prediction: Prediction, labels: npt.NDArray[np.bool_]
+) -> tuple[float | None, float | None]:
+    """The shares of good and of anomalous images above the threshold; None where undefined."""
+    if thresholds is None:
+        return None, None
+    above = prediction.image_scores > thresholds.image
+    return _share(above[~labels]), _share(above[labels])
+
+
+def _share(above: npt.NDArray[np.bool_]) -> float | None:
+    return float(above.mean()) if len(above) else None
+
+
+def store(result: TrialResult, directory: Path) -> None:
+    """Write result.json, whole or not at all."""
+    write_text(directory / RESULT, result.model_dump_json(indent=1) + "\n")
+
+
+def failed(trial: Trial, error: str) -> TrialResult:
+    """The result of a trial that has none."""
+    return TrialResult(trial=trial, config_hash=trial.config_hash(), status="failed", error=error)
+
+
+@cache
+def environment(device: str) -> dict[str, str]:
+    """What a reader of the result needs to know about where it came from."""
+    gpu = torch.cuda.get_device_name(device) if device.startswith("cuda") else ""
+    extra = {"anomalib": version("anomalib")} if find_spec("anomalib") else {}
+    return {
+        "device": gpu or platform.processor() or platform.machine(),
+        "host": socket.gethostname(),
+        "threads": str(torch.get_num_threads()),
+        "finegrain": version("finegrain"),
+        "source": str(SOURCE),
+        "git_commit": _git_commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        **extra,
+    }
+
+
+def _git_commit() -> str:
+    """The commit that the running source was checked out from, "unknown" outside a checkout."""
+    command = ["git", "-C", str(SOURCE), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

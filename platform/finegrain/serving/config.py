@@ -1,0 +1,75 @@
+"""How an application is served: the arguments of `serve_apps.scoring:build`."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from finegrain.backbones import check_backbone
+
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
+API_KEY = "FINEGRAIN_API_KEY"  # environment variable of the head
+
+
+def default_tracking_uri() -> str:
+    """$MLFLOW_TRACKING_URI, or the database below runs/ right here."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('runs/mlflow.db').resolve()}"
+
+
+class ServingConfig(BaseModel):
+    """All switches of the application; flat, so that `serve run ... name=value` reaches each."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tracking_uri: str = Field(default_factory=default_tracking_uri)
+    captions: Path | None = None  # a folder of one's own before the library
+    cache: Path = Path("~/.cache/finegrain/serving")  # downloaded checkpoints
+    poll_seconds: Seconds = 2.0  # how often champions are looked up
+
+    clip: str = "bundled"
+    clip_weights: str | None = None
+    precision: Literal["auto", "float32", "bfloat16"] = (
+        "auto"  # auto: the faster, if it scores alike
+    )
+    encoder_cpus: Annotated[float, Field(gt=0)] = 1.0
+    encoder_gpus: Annotated[float, Field(ge=0)] = 0.0
+    encoder_min_replicas: Count = 1
+    encoder_max_replicas: Count = 2
+    encoder_max_ongoing: Count = 16  # requests that a replica has at once, decoding or encoding
+    encoder_target_ongoing: Count = 8  # above it, replicas are added
+    max_batch_images: Count = 8
+    batch_wait_ms: Annotated[float, Field(ge=0)] = 0.0  # batches fill while one is encoded
+
+    fusion_min_replicas: Count = 1
+    fusion_max_replicas: Count = 2
+    fusion_max_ongoing: Count = 16
+    detectors_per_replica: Count = 16  # the most recently used are kept
+
+    max_in_flight: Count = 32  # images; above it, requests are answered with 429
+    max_images: Count = 16  # in one request
+    max_image_bytes: Count = 16 * 2**20
+    max_body_bytes: Count = 64 * 2**20
+    max_pixels: Count = 25_000_000
+    request_timeout_s: Seconds = 30.0
+    attempt_timeout_s: Seconds = 15.0  # then it is asked again; above a full queue's
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_backbone(self.clip, self.clip_weights)
+        if self.encoder_max_ongoing < self.max_batch_images:
+            raise ValueError(
+                f"encoder_max_ongoing is {self.encoder_max_ongoing}, so a batch of "
+                f"max_batch_images = {self.max_batch_images} never fills; raise it to that at least"
+            )
+        for name in ("encoder", "fusion"):
+            least, most = (
+                getattr(self, f"{name}_min_replicas"),
+                getattr(self, f"{name}_max_replicas"),
+            )
+            if most < least:
+                raise ValueError(
+                    f"{name}_max_replicas is {most}, below {name}_min_replicas {least}"
+                )
+        return self

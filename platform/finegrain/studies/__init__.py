@@ -1,0 +1,9 @@
+"""Questions that are answered by running benchmarks; nothing but jobs stands on them.
+
+ablations.py  the paper's ablations as variants    curves.py  figure 7
+regions.py    region aggregation against the factory's true component masks
+compare/      recorded benchmarks against one another
+search/       hyperparameter searches
+paper/        the paper's tables and figures
+scale/        recorded benchmarks on many simulated workers
+"""

@@ -1,0 +1,10 @@
+"""Hyperparameter searches that never look at a test image, over Ray Tune.
+
+spec.py      what is searched: a benchmark of one method, a space, a scheduler, an objective
+worker.py    one setting, learning on all categories side by side; no Ray
+run.py       Ray Tune: the settings that are missing
+report.py    the best setting, and the plots
+confirm.py   whether it beats the default on other shots
+job.py       all of these in one call
+study.py     how well the validation score ranks settings as the test set does
+"""

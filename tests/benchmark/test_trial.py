@@ -1,0 +1,112 @@
+"""One trial in this process."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from finegrain.benchmark.plan import plan, read_result, resolve
+from finegrain.benchmark.trial import Worker
+from finegrain.checkpoint import load_detector, read_config
+from finegrain.data import load_category
+from finegrain.data.images import read_rgb
+from finegrain.evaluation.evaluate import evaluate, load_test_set, score_all
+
+
+@pytest.fixture
+def trials(plates):
+    grid = {"dataset": "folder", "data_root": plates, "methods": ["patchcore"]}
+    return plan(resolve(beside=plates, shots=[2], seeds=[0, 1], **grid))
+
+
+@pytest.fixture
+def worker():
+    before = torch.get_num_threads()
+    yield Worker("cpu", threads=1)
+    torch.set_num_threads(before)
+
+
+def test_a_trial_leaves_result_checkpoint_and_heatmaps(trials, worker, backbone, tmp_path):
+    result = worker.run(trials[0], tmp_path)
+    assert result.status == "ok"
+    assert read_result(tmp_path / "result.json", trials[0]) == result
+    assert [shot.path.parent.name for shot in result.support] == ["good", "good"]
+    assert result.environment["torch"] == torch.__version__
+    assert read_rgb(tmp_path / "heatmaps.png").shape[1] == 6 * 160
+    # The checkpoint gives the very scores that the result has.
+    category = load_category("folder", trials[0].data_root, "plate_a")
+    test = load_test_set(category, backbone)
+    again = evaluate(score_all(load_detector(result.checkpoint, backbone), test.tokens), test)
+    assert again == result.scores
+
+
+def test_a_listed_trial_is_fitted_on_the_listed_images(trials, worker, tmp_path):
+    listed = trials[0].model_copy(update={"shot_indices": (3, 1)})
+    result = worker.run(listed, tmp_path)
+    assert [shot.path.name for shot in result.support] == ["003.png", "001.png"]
+
+
+def test_images_are_encoded_once_a_worker(trials, worker, tmp_path, monkeypatch):
+    calls = []
+
+    def counting(category, backbone, windows):
+        calls.append(category.name)
+        return load_test_set(category, backbone, windows=windows)
+
+    monkeypatch.setattr("finegrain.benchmark.trial.load_test_set", counting)
+    for trial in trials:
+        worker.run(trial, tmp_path / trial.name)
+    assert calls == ["plate_a", "plate_b"]
+
+
+def test_a_trial_is_calibrated_and_its_alarms_are_counted(trials, worker, tmp_path, backbone):
+    result = worker.run(trials[0], tmp_path)
+    thresholds = read_config(result.checkpoint).thresholds
+    category = load_category("folder", trials[0].data_root, trials[0].category)
+    test = load_test_set(category, backbone)
+    scores = load_detector(result.checkpoint, backbone).score(test.tokens).image_scores
+    assert result.false_alarms == np.mean(scores[~test.labels] > thresholds.image)
+    assert result.detected == np.mean(scores[test.labels] > thresholds.image)
+
+
+def test_without_masks_pixel_metrics_are_undefined(trials, worker, tmp_path):
+    shutil.rmtree(trials[0].data_root / "plate_a" / "ground_truth")
+    result = worker.run(trials[0], tmp_path)
+    assert result.status == "ok"
+    assert result.scores.pixel_auroc is None
+    assert result.scores.image_auroc is not None
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda a: (a / "test/good/002.png").write_bytes(b"not"), r"good/002\.png is not an image"),
+        (lambda a: (a / "test/hole/001.png").write_bytes(b""), r"hole/001\.png is empty"),
+        (lambda a: (a / "ground_truth/hole/001_mask.png").unlink(), r"001\.png has no mask"),
+        (
+            lambda a: Image.new("1", (9, 9)).save(a / "ground_truth/hole/003_mask.png"),
+            r"003_mask\.png is 9x9 but its image 64x64",
+        ),
+        (lambda a: [p.unlink() for p in (a / "train/good").iterdir()], "holds no image"),
+        (
+            lambda a: [(a / f"train/good/{i:03}.png").unlink() for i in range(4)],
+            "has 1 normal training images; 2 shots were asked for",
+        ),
+        (
+            lambda a: [shutil.copy(p, a / "test/good") for p in (a / "train/good").iterdir()],
+            "is also a test image",
+        ),
+    ],
+)
+def test_bad_data_fail_their_trial_and_say_why(trials, worker, tmp_path, spoil, message):
+    spoil(trials[0].data_root / "plate_a")
+    result = worker.run(trials[0], tmp_path)
+    assert result.status == "failed"
+    assert re.search(message, result.error)
+    assert json.loads((tmp_path / "result.json").read_text())["error"] == result.error
+    assert not (tmp_path / "checkpoint").exists()
+    assert worker.run(trials[-1], tmp_path / "next").status == "ok"

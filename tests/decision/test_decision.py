@@ -1,0 +1,110 @@
+"""Regions and thresholds against hand-made maps and plain invariances."""
+
+import numpy as np
+import pytest
+import torch
+
+from finegrain.backbones import PatchTokens
+from finegrain.decision.calibrate import COPIES, calibrate, jittered
+from finegrain.decision.regions import MOST_REGIONS, find_regions
+from finegrain.detectors import make_detector
+
+UNITS = (("image", "a plate"), ("bore", "one bore"), ("stripes", "grey stripes"))
+
+
+def test_regions_are_the_connected_areas_above_the_threshold():
+    anomaly_map = np.zeros((8, 10), np.float32)
+    anomaly_map[1:3, 1:4] = 0.5
+    anomaly_map[2, 3] = 0.9
+    anomaly_map[6:8, 7:10] = 0.6
+    matched = np.array([[1, 2], [1, 2]], np.int16)  # left bore, right stripes
+    first, second = find_regions(anomaly_map, 0.4, (100, 40), matched, UNITS)
+    assert (first.box, first.score) == ((10, 5, 40, 15), pytest.approx(0.9))
+    assert first.area == pytest.approx(6 / 80)
+    assert (first.component, first.caption) == ("bore", "one bore")
+    assert (second.box, second.component) == ((70, 30, 100, 40), "stripes")
+    assert find_regions(anomaly_map, 0.9, (100, 40), matched, UNITS) == []
+
+
+def test_a_region_belongs_to_the_component_that_holds_most_of_its_score():
+    anomaly_map = np.full((4, 4), 0.5, np.float32)
+    anomaly_map[:, 3] = 0.9
+    matched = np.array([[1, 1, 1, 2]] * 4, np.int16)
+    assert find_regions(anomaly_map, 0.1, (4, 4), matched, UNITS)[0].component == "bore"
+    anomaly_map[:, 3] = 5
+    assert find_regions(anomaly_map, 0.1, (4, 4), matched, UNITS)[0].component == "stripes"
+
+
+def test_the_background_owns_only_what_no_component_is_in():
+    anomaly_map = np.full((4, 4), 0.5, np.float32)
+    units = (("image", ""), ("background", "grey"), ("bore", ""))
+    mostly = np.array([[1, 1, 1, 2]] * 4, np.int16)
+    assert find_regions(anomaly_map, 0.1, (4, 4), mostly, units)[0].component == "bore"
+    only = np.ones((4, 4), np.int16)
+    assert find_regions(anomaly_map, 0.1, (4, 4), only, units)[0].component == "background"
+
+
+def test_without_units_a_region_has_no_component_and_there_are_never_too_many():
+    anomaly_map = np.zeros((40, 40), np.float32)
+    anomaly_map[::4, ::4] = np.linspace(1, 2, 100).reshape(10, 10)
+    found = find_regions(anomaly_map, 0.5, (40, 40))
+    assert len(found) == MOST_REGIONS
+    assert found[0].component is None
+    assert [r.score for r in found] == sorted((r.score for r in found), reverse=True)
+    assert found[0].score == 2
+
+
+def test_changed_copies_are_near_the_shot_and_decided_by_the_seed():
+    image = np.tile(np.linspace(0, 255, 700).astype(np.uint8)[None, :, None], (600, 1, 3))
+    first = jittered(image, 3, np.random.default_rng(1))
+    again = jittered(image, 3, np.random.default_rng(1))
+    assert all((a == b).all() for a, b in zip(first, again, strict=True))
+    assert (first[0] != first[1]).any()
+    for copy in first:
+        assert copy.shape == (439, 512, 3)
+        assert abs(float(copy.mean()) - image.mean()) < 0.1 * 255
+        assert np.corrcoef(copy[200, :, 0], np.linspace(0, 1, 512))[0, 1] > 0.98
+
+
+class Tokens:
+    """A backbone of random tokens."""
+
+    name, weights_hash, device = "none", "", torch.device("cpu")
+
+
+def tokens(count, spread, seed):
+    generator = torch.Generator().manual_seed(seed)
+    base = torch.linspace(0, 1, 12 * 3).view(1, 12, 3)
+    memory = base + spread * torch.randn(count, 12, 3, generator=generator)
+    unit = torch.nn.functional.normalize(memory, dim=-1)
+    return PatchTokens(unit.mean(1), unit, (memory,), (3, 4))
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_a_threshold_is_the_corrected_normal_tail_of_left_out_copies(count):
+    shots = tokens(count, 0.1, seed=1)
+    copies = [tokens(COPIES, 0.1, seed=10 + i) for i in range(count)]
+    detector = make_detector("patchcore", Tokens())
+    detector.fit_tokens(shots)
+    found = calibrate(detector, shots, copies)
+
+    scores, peaks = [], []
+    for i in range(count):
+        others = [shots[j : j + 1] for j in range(count) if j != i or count == 1]
+        other = make_detector("patchcore", Tokens())
+        other.fit_tokens(PatchTokens.concatenate(others))
+        prediction = other.score(copies[i])
+        scores += prediction.image_scores.tolist()
+        peaks += [float(m.max()) for m in prediction.anomaly_maps]
+    factor = {1: 1.35, 2: 0.5**0.2, 4: 0.75**0.2}[count]
+    assert found.image == pytest.approx(factor * (np.mean(scores) + 2 * np.std(scores)), rel=1e-4)
+    assert found.pixel == pytest.approx(factor * (np.mean(peaks) + 2 * np.std(peaks)), rel=1e-4)
+
+
+def test_calibration_leaves_the_detector_as_it_was():
+    shots = tokens(3, 0.1, seed=1)
+    detector = make_detector("patchcore", Tokens())
+    detector.fit_tokens(shots)
+    before = detector.state()["bank"].clone()
+    calibrate(detector, shots, [tokens(4, 0.1, seed=i) for i in range(3)])
+    assert torch.equal(detector.state()["bank"], before)

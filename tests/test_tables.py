@@ -1,0 +1,27 @@
+"""Tables of many methods stay aligned, and their numbers are means counted by hand."""
+
+from finegrain.tables import Row, by_category, markdown, summary
+
+
+def test_ten_methods_at_two_shot_numbers_line_up():
+    names = [f"method{i}:variant" for i in range(10)]
+    rows = [
+        Row(category, name, shots, seed, {"image_auroc": 90.0 + seed, "pixel_auroc": None})
+        for category in ("bolt", "gear")
+        for name in names
+        for shots in (1, 4)
+        for seed in (0, 1)
+    ]
+    for table in [summary(rows), *by_category(rows).split("\n\n")]:
+        assert len({len(line) for line in table.splitlines()}) == 1
+    one, four = by_category(rows).split("\n\n")
+    assert [cell.strip() for cell in one.splitlines()[0].strip("|").split("|")] == [
+        "1-shot", *names
+    ]  # fmt: skip
+    assert len(one.splitlines()[2:]) == 2
+    assert one.splitlines()[3].split("|")[1:3] == [" gear   ", "        90.5 / – "]
+    assert four.startswith("| 4-shot |")
+
+
+def test_the_rule_of_a_narrow_column_is_still_markdown():
+    assert markdown(["a", "p"], [["b", "–"]]).splitlines()[1] == "| -- | -: |"
