@@ -10,7 +10,7 @@ import torch
 from open_clip import factory, pretrained
 from safetensors.torch import save_file
 
-from finegrain.backbones import openclip
+from finegrain.backbones.clip import openclip
 from finegrain.backbones.clip.openclip import load_open_clip
 from finegrain.backbones.efficientnet import parameters_hash
 from finegrain.errors import CheckpointError, ConfigError

@@ -14,7 +14,7 @@ from finegrain.cluster.bench import RunEndedError
 from finegrain.cluster.head import local_head
 from finegrain.evaluation.metrics import Scores
 from finegrain.studies.search.job import start_searches
-from finegrain.studies.search.run import store_sample
+from finegrain.studies.search.run import store_setting
 from finegrain.studies.search.spec import Setting, Step, read_settings, setting_key
 from tests.benchmarks import (
     FULL,
@@ -165,21 +165,21 @@ def test_a_search_goes_on_with_what_is_missing(head, plates, tmp_path):
     known = {"features": "levels", "levels": "[1]", "dimensions": 50, "epsilon": 0.01}
     scores = {name: Scores(pixel_auroc=1.0) for name in ("plate_a", "plate_b")}
     step = Step(epoch=1, seconds=1.0, validation=scores)
-    store_sample(Setting(options=known, status="ok", steps=(step,)), folder)
+    store_setting(Setting(options=known, status="ok", steps=(step,)), folder)
 
     done = submit(head, JOBS / "search.py", "--resume", folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 of them done before" in done.stdout
-    samples = read_settings(folder)
-    assert len(samples) == 5
-    assert samples[setting_key(known)].steps == (step,)
-    assert all(0 < s.steps[-1].validation["plate_a"].pixel_auroc <= 1 for s in samples.values())
+    settings = read_settings(folder)
+    assert len(settings) == 5
+    assert settings[setting_key(known)].steps == (step,)
+    assert all(0 < s.steps[-1].validation["plate_a"].pixel_auroc <= 1 for s in settings.values())
     assert "--set padim.levels=[1]" in (folder / "search.md").read_text()
     client = MlflowClient(f"sqlite:///{tmp_path / 'runs' / 'mlflow.db'}")
     ids = [client.get_experiment_by_name("finegrain").experiment_id]
     [parent] = client.search_runs(ids, "attributes.run_name = 'five'")
     below = client.search_runs(ids, f"tags.mlflow.parentRunId = '{parent.info.run_id}'")
-    assert {run.info.run_name for run in below} == {f"five_{key}" for key in samples}
+    assert {run.info.run_name for run in below} == {f"five_{key}" for key in settings}
     assert parent.data.tags["finegrain.leaks_test"] == "false"
     assert parent.data.metrics["best_pixel_auroc"] == pytest.approx(100)
     assert "importance.png" in {a.path for a in client.list_artifacts(parent.info.run_id)}

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from finegrain.backbones import EfficientNetLite1, PatchTokens, RemoteBackbone
+from finegrain.backbones import PatchTokens, RemoteBackbone
 from finegrain.backbones.clip.frozen_clip import end_positions
+from finegrain.backbones.efficientnet import EfficientNetLite1
 from finegrain.checkpoint import load_detector, save_detector
 from finegrain.detectors import make_detector
 from finegrain.detectors.maps import to_pixels

@@ -11,7 +11,7 @@ from finegrain.decision.regions import Thresholds
 from finegrain.detectors import make_detector
 from finegrain.errors import CheckpointError, ConfigError
 from finegrain.tracking import BenchmarkRun, Registry
-from tests.test_decision import tokens
+from tests.decision.test_decision import tokens
 
 
 class Place:
