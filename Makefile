@@ -40,7 +40,7 @@ serve: setup  ## the server with its inspector at http://127.0.0.1:8000 until Ct
 	$(BIN)/python jobs/serve.py $(ARGS)
 
 bench-serve: setup  ## what serving costs beyond the computation; ten minutes
-	$(BIN)/python jobs/bench_serve.py $(ARGS)
+	$(BIN)/python -m benchmarks.bench_serve $(ARGS)
 
 browser:  ## Chromium for the inspector's test, where this user may install it
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
@@ -48,7 +48,7 @@ browser:  ## Chromium for the inspector's test, where this user may install it
 		echo "no Chromium here, and none could be installed: the inspector's test is skipped"
 
 bench-overhead: setup  ## what a trial costs beyond its detector
-	$(BIN)/python jobs/bench_overhead.py
+	$(BIN)/python -m benchmarks.bench_overhead
 
 bench-metrics: setup  ## our metrics against 200 thresholds, 500 maps of 400 x 400
 	$(BIN)/python -m tests.evaluation.slow_metrics
@@ -58,16 +58,16 @@ check-deploy: setup  ## cluster.yaml and deploy/ against Ray's schemas and KubeR
 	KUBERAY_CRDS=$(abspath $(CRDS)) $(BIN)/python -m pytest tests/test_deploy.py
 
 simulate-scale: setup  ## recorded benchmarks on 1 to 256 workers: make simulate-scale ARGS="runs/A"
-	$(BIN)/python jobs/simulate_scale.py $(ARGS)
+	$(BIN)/python -m benchmarks.simulate_scale $(ARGS)
 
 pretrain: setup  ## the bundled CLIP from nothing, below runs/pretrain_backbone
 	$(BIN)/python jobs/pretrain_backbone.py $(ARGS)
 
 eval-backbone: setup  ## what the bundled CLIP knows without a shot
-	$(BIN)/python jobs/eval_backbone.py $(ARGS)
+	$(BIN)/finegrain exam $(ARGS)
 
 bench-clip: setup  ## both paths of a ViT, and cut prompts, against open_clip
-	$(BIN)/python jobs/bench_clip.py $(ARGS)
+	$(BIN)/python -m benchmarks.bench_clip $(ARGS)
 
 # DATA: folder of categories in the MVTec-AD layout, CATEGORY: one of them
 test-anomalib: .venv-anomalib/.installed  ## the extra's tests; with DATA its PatchCore beside ours

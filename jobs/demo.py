@@ -13,6 +13,7 @@ from finegrain.cluster.head import accepts_jobs, local_head, ray_environment
 
 
 def main() -> int:
+    """The exit status of the job."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--log", type=Path, default=Path("runs/ray-head.log"), help="of the head")
     args, job = parser.parse_known_args()

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from finegrain.benchmark.grid import Grid
 from finegrain.benchmark.plan import plan, resolve
 from finegrain.benchmark.report import write_report
 from finegrain.benchmark.store import stored_results, trial_directory
@@ -43,14 +44,8 @@ def one_after_the_other(trials, results, directory, share, report):
 
 def undisturbed_rows(data, directory, methods, shots, seeds):
     """The rows of results.csv as one process makes them, without timings."""
-    benchmark = resolve(
-        beside=directory,
-        dataset="folder",
-        data_root=data,
-        methods=methods,
-        shots=shots,
-        seeds=seeds,
-    )
+    grid = Grid(dataset="folder", data_root=data, methods=methods, shots=shots, seeds=seeds)
+    benchmark = resolve(grid, beside=directory)
     trials = plan(benchmark)
     one_after_the_other(trials, {}, directory, Share(), lambda _: None)
     write_report(benchmark, trials, stored_results(directory, trials), directory)

@@ -4,9 +4,9 @@
 """
 
 import importlib
-import importlib.util
 import os
 import re
+import runpy
 import shlex
 import sys
 import warnings
@@ -19,6 +19,7 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from finegrain.benchmark.methods import check_shots, checked_options
+from finegrain.cluster import full
 from finegrain.serving.config import API_KEY, ServingConfig
 
 ROOT = Path(__file__).parents[1]
@@ -111,20 +112,19 @@ def test_pods_are_of_one_image_with_the_locked_ray_and_no_root(manifest):
 def test_the_jobs_entrypoint_is_understood(monkeypatch):
     command = shlex.split(read("deploy/rayjob.yaml")["spec"]["entrypoint"])
     assert command[0] == "python"
-    spec = importlib.util.spec_from_file_location("entrypoint", ROOT / command[1])
-    job = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(job)
     given = SimpleNamespace()
 
     def full_benchmark(grid, **options):
         given.grid, given.options = grid, options
         return True
 
-    monkeypatch.setattr(job, "full_benchmark", full_benchmark)
+    monkeypatch.setattr(full, "full_benchmark", full_benchmark)
     monkeypatch.setattr(sys, "argv", command[1:])
-    assert job.main() == 0
-    checked_options(given.grid["methods"], [])
-    check_shots(given.grid["methods"], given.grid["shots"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / command[1]), run_name="__main__")
+    assert ended.value.code == 0
+    checked_options(given.grid.methods, [])
+    check_shots(given.grid.methods, given.grid.shots)
     assert given.options["output"].is_relative_to("/shared")
     assert 0 < given.options["share"].gpus <= 1
 

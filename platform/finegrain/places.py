@@ -26,6 +26,11 @@ def begun_folder(name: str) -> Path:
     return (Path(name) if Path(name).is_dir() else runs_folder() / name).resolve()
 
 
-def default_uri(directory: Path) -> str:
-    """MLFLOW_TRACKING_URI, or a database beside the benchmark's directory."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{directory.parent / 'mlflow.db'}"
+def tracking_uri(runs: Path | None = None) -> str:
+    """MLflow's address: $MLFLOW_TRACKING_URI, or a database in the folder of runs.
+
+    Args:
+        runs: the folder that a run's own lies in; `runs_folder` where there is no single run.
+    """
+    folder = (runs or runs_folder()).resolve()
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder / 'mlflow.db'}"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from finegrain.backbones.timing import SENTENCES, Timing, interleaved, time_images, time_prompts
+from benchmarks.timing import SENTENCES, Timing, interleaved, time_images, time_prompts
 
 
 def test_calls_take_turns_and_the_first_does_not_count():

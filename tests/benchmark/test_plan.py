@@ -2,6 +2,7 @@
 
 import pytest
 
+from finegrain.benchmark.grid import Grid
 from finegrain.benchmark.methods import parse_options
 from finegrain.benchmark.plan import Trial, TrialResult, plan, read_result, resolve
 from finegrain.captions import find_caption
@@ -17,7 +18,7 @@ def benchmark(plates, **changes):
         "shots": [1, 2],
         "seeds": [0, 1, 2],
     }
-    return resolve(beside=plates, **(given | changes))
+    return resolve(Grid(**given | changes), beside=plates)
 
 
 def test_a_plan_is_the_grid_category_by_category(plates):

@@ -7,6 +7,7 @@ from importlib.metadata import version
 import pytest
 import torch
 
+from finegrain.benchmark.grid import Grid
 from finegrain.benchmark.plan import plan, resolve
 from finegrain.benchmark.report import write_report
 from finegrain.benchmark.trial import Worker
@@ -34,7 +35,7 @@ def realiad(tmp_path):
 
 def benchmark(root, **changes):
     given = {"dataset": "realiad", "data_root": root, "categories": [NAME], "shots": [2, 4]}
-    return resolve(beside=root, **(GRID | given | changes))
+    return resolve(Grid(**GRID | given | changes), beside=root)
 
 
 def test_published_shots_do_not_follow_the_seed(realiad):
@@ -84,7 +85,7 @@ def test_views_are_in_the_plan_and_the_default_changes_nothing(tmp_path):
 def test_a_trial_of_before_keeps_its_hash(plates):
     """As it was, by hand, before trials had views and a selection of shots."""
     grid = {"dataset": "folder", "data_root": plates, "methods": ["padim"]}
-    trial = plan(resolve(beside=plates, **grid))[0]
+    trial = plan(resolve(Grid(**grid), beside=plates))[0]
     before = {
         "dataset": "folder",
         "data_fingerprint": trial.data_fingerprint,

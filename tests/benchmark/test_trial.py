@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from finegrain.benchmark.grid import Grid
 from finegrain.benchmark.plan import plan, read_result, resolve
 from finegrain.benchmark.trial import Worker
 from finegrain.checkpoint import load_detector, read_config
@@ -20,7 +21,7 @@ from finegrain.evaluation.evaluate import evaluate, load_test_set, score_all
 @pytest.fixture
 def trials(plates):
     grid = {"dataset": "folder", "data_root": plates, "methods": ["patchcore"]}
-    return plan(resolve(beside=plates, shots=[2], seeds=[0, 1], **grid))
+    return plan(resolve(Grid(shots=[2], seeds=[0, 1], **grid), beside=plates))
 
 
 @pytest.fixture

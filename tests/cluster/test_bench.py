@@ -6,19 +6,20 @@ from types import SimpleNamespace
 import pytest
 from ray.tune import TuneError
 
+from finegrain.benchmark.grid import Grid
 from finegrain.benchmark.plan import plan, read_result, resolve
 from finegrain.benchmark.store import create, load, only_driver, trial_directory
 from finegrain.cluster import bench
-from finegrain.cluster.bench import RunEndedError, _Reporter, run_missing
+from finegrain.cluster.bench import RunEndedError, run_missing
 from finegrain.cluster.connect import Share
+from finegrain.cluster.tune import Endings, process_worker
 from finegrain.errors import ConfigError
 
 
 @pytest.fixture
 def benchmark(plates):
-    return resolve(
-        beside=plates, dataset="folder", data_root=plates, methods=["padim"], shots=[1], seeds=[0]
-    )
+    grid = Grid(dataset="folder", data_root=plates, methods=["padim"], shots=[1], seeds=[0])
+    return resolve(grid, beside=plates)
 
 
 @pytest.fixture
@@ -36,14 +37,6 @@ def rounds(monkeypatch):
     return outcomes
 
 
-def tune_trial(trial, error_file=None, **last_result):
-    return SimpleNamespace(
-        config={"trial": trial.model_dump(mode="json")},
-        error_file=error_file,
-        last_result=last_result,
-    )
-
-
 def test_a_trial_that_dies_each_time_is_given_a_failed_result(trial, tmp_path, rounds):
     rounds += [{trial.name: "out of memory"}] * 3
     reported = []
@@ -58,20 +51,52 @@ def test_a_trial_that_dies_is_run_again(trial, tmp_path, rounds):
     assert not rounds
 
 
-def test_the_last_words_of_a_trial(trial, tmp_path):
-    reporter = _Reporter(tmp_path, pytest.fail)
-    reporter.on_trial_error(0, [], tune_trial(trial, tmp_path / "error.txt"))
-    assert reporter.died == {trial.name: "its process died"}
+def test_the_last_words_of_a_trial(tmp_path):
+    died = []
+    endings = Endings(pytest.fail, lambda *given: died.append(given))
+    tune_trial = SimpleNamespace(config={"x": 1}, error_file=tmp_path / "error.txt")
+    endings.on_trial_error(0, [], tune_trial)
     (tmp_path / "error.txt").write_text("ray::_trainable\nActorDiedError: out of memory\n\n")
-    reporter.on_trial_error(0, [], tune_trial(trial, tmp_path / "error.txt"))
-    assert reporter.died == {trial.name: "ActorDiedError: out of memory"}
+    endings.on_trial_error(0, [], tune_trial)
+    assert died == [({"x": 1}, "its process died"), ({"x": 1}, "ActorDiedError: out of memory")]
 
 
-def test_a_result_that_the_driver_cannot_see_is_a_failure(trial, tmp_path):
-    reported = []
-    _Reporter(tmp_path, reported.append).on_trial_complete(0, [], tune_trial(trial))
-    assert reported[0].status == "failed"
-    assert "storage all nodes share" in reported[0].error
+def test_a_worker_is_kept_by_its_process():
+    made = []
+
+    def kind(device, threads):
+        made.append((device, threads))
+        return made[-1]
+
+    first, again = (process_worker(kind, "cpu", 1) for _ in range(2))
+    assert first is again
+    assert process_worker(kind, "cpu", 2) == ("cpu", 2)
+    assert made == [("cpu", 1), ("cpu", 2)]
+
+
+@pytest.fixture
+def ended(trial, tmp_path, monkeypatch):
+    """What is reported of a trial whose trainable returned, by what it reported last."""
+
+    def report_of(**last_result):
+        def run_tune(_trainable, _share, endings, *_, **__):
+            config = {"trial": trial.model_dump(mode="json")}
+            endings.on_trial_complete(
+                0, [], SimpleNamespace(config=config, last_result=last_result)
+            )
+
+        monkeypatch.setattr(bench, "run_tune", run_tune)
+        reported = []
+        assert bench._run_round([trial], tmp_path, Share(), reported.append) == {}
+        return reported[0]
+
+    return report_of
+
+
+def test_a_result_that_the_driver_cannot_see_is_a_failure(ended):
+    result = ended()
+    assert result.status == "failed"
+    assert "storage all nodes share" in result.error
 
 
 def test_a_failed_result_that_cannot_be_written_is_told_of(
@@ -87,18 +112,16 @@ def test_a_failed_result_that_cannot_be_written_is_told_of(
     assert [r.error for r in reported] == ["failed 3 times: No space left on device"] * 2
 
 
-def test_a_trial_without_space_says_so(trial, tmp_path):
-    reported = []
+def test_a_trial_without_space_says_so(ended):
     full = "[Errno 28] No space left on device: 'a'"
-    _Reporter(tmp_path, reported.append).on_trial_complete(0, [], tune_trial(trial, full=full))
-    assert reported[0].error == full
+    assert ended(full=full).error == full
 
 
 def test_a_worker_without_space_computes_nothing(trial, tmp_path, monkeypatch):
     reported = []
     monkeypatch.setattr(bench.tune, "report", reported.append)
     monkeypatch.setattr(bench.shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
-    monkeypatch.setattr(bench, "_worker", lambda *_: pytest.fail("it computes"))
+    monkeypatch.setattr(bench, "process_worker", lambda *_: pytest.fail("it computes"))
     given = {"trial": trial.model_dump(mode="json"), "directory": str(tmp_path)}
     bench._trainable(given | {"device": "cpu", "threads": 1})
     assert reported == [{"full": f"[Errno 28] No space left on device: '{tmp_path}'"}]

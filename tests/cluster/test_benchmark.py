@@ -9,10 +9,12 @@ import pytest
 from mlflow import MlflowClient
 from safetensors.torch import load_file
 
+from finegrain.benchmark.grid import Grid
 from finegrain.cluster import full
 from finegrain.cluster.bench import RunEndedError
 from finegrain.cluster.head import local_head
 from finegrain.evaluation.metrics import Scores
+from finegrain.studies.search.choice import SearchChoice
 from finegrain.studies.search.job import start_searches
 from finegrain.studies.search.run import store_setting
 from finegrain.studies.search.spec import Setting, Step, read_settings, setting_key
@@ -108,7 +110,7 @@ def test_a_bad_category_is_named_and_the_rest_goes_on(plates, tmp_path, monkeypa
     assert "001.png is not an image" in told
     assert "* 4 trials are missing:\nplate_a spade 1-shot seed 0" in told
     assert told.count("MLflow at http://127.0.0.1:9 failed") == 2  # the first time, and the last
-    assert told.count("record them later with `python jobs/record_benchmark.py") == 1
+    assert told.count("record them later with `finegrain record ") == 1
     assert [row["status"] for row in rows(directory)] == ["failed"] * 4 + ["ok"] * 4
     here = ("--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db")
     assert run_here(monkeypatch, JOBS / "record_benchmark.py", directory, *here) == 0
@@ -158,10 +160,10 @@ def test_wrong_arguments_end_at_once(tmp_path, monkeypatch, capsys, arguments, m
 
 
 def test_a_search_goes_on_with_what_is_missing(head, plates, tmp_path):
-    grid = {"dataset": "folder", "data_root": plates, "methods": ["padim"], "shots": [2]}
-    chosen = {"space": f"{JOBS.parent / 'tune_spaces' / 'spaces.py'}:padim", "samples": 5}
+    grid = Grid(dataset="folder", data_root=plates, methods=["padim"], shots=[2], seeds=[0])
+    chosen = SearchChoice(samples=5)
     folder = tmp_path / "runs" / "five"
-    start_searches(grid | {"seeds": [0]}, chosen, per_category=False, output=folder)
+    start_searches(grid, chosen, per_category=False, output=folder)
     known = {"features": "levels", "levels": "[1]", "dimensions": 50, "epsilon": 0.01}
     scores = {name: Scores(pixel_auroc=1.0) for name in ("plate_a", "plate_b")}
     step = Step(epoch=1, seconds=1.0, validation=scores)

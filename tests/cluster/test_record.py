@@ -2,6 +2,7 @@
 
 import pytest
 
+from finegrain.benchmark.grid import Grid
 from finegrain.benchmark.plan import TrialResult, plan, resolve
 from finegrain.cluster import record
 from finegrain.cluster.record import Recorder
@@ -42,9 +43,8 @@ def store(monkeypatch):
 
 @pytest.fixture
 def benchmark(plates):
-    return resolve(
-        beside=plates, dataset="folder", data_root=plates, methods=["padim"], shots=[1], seeds=[0]
-    )
+    grid = Grid(dataset="folder", data_root=plates, methods=["padim"], shots=[1], seeds=[0])
+    return resolve(grid, beside=plates)
 
 
 def recording(benchmark, directory, store, away):
@@ -90,4 +90,4 @@ def test_an_absent_store_is_told_of_twice(benchmark, tmp_path, store):
     recorder, told, _ = recording(benchmark, tmp_path, store, [True, True, True])
     assert recorder.failed
     assert len(told) == 2
-    assert f"record them later with `python jobs/record_benchmark.py {tmp_path}`" in told[1]
+    assert f"record them later with `finegrain record {tmp_path}`" in told[1]

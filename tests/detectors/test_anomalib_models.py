@@ -9,6 +9,7 @@ import torch
 
 from finegrain.backbones import encode, load_backbone
 from finegrain.backbones.pixels import Pixels, to_images
+from finegrain.benchmark.grid import Grid
 from finegrain.benchmark.plan import plan, resolve
 from finegrain.benchmark.trial import Worker
 from finegrain.checkpoint import load_detector, save_detector
@@ -91,7 +92,9 @@ def test_a_plan_mixes_methods_each_on_its_own_backbone(plates):
     methods = ["anomalib:patchcore", "padim"]
     options = ["anomalib:patchcore.arguments.backbone=resnet18", "anomalib:patchcore.image_size=64"]
     grid = {"dataset": "folder", "data_root": plates, "methods": methods, "options": options}
-    trials = plan(resolve(beside=plates, shots=[1], seeds=[0], categories=["plate_a"], **grid))
+    trials = plan(
+        resolve(Grid(shots=[1], seeds=[0], categories=["plate_a"], **grid), beside=plates)
+    )
     assert [trial.backbone for trial in trials] == ["pixels-64", "bundled"]
     arguments = {"backbone": "resnet18"}
     assert trials[0].options == {"model": "patchcore", "arguments": arguments, "image_size": 64}
@@ -173,7 +176,7 @@ def test_a_state_of_another_model_is_refused(images):
 def test_a_trial_runs_to_its_end(plates, tmp_path):
     options = [f"anomalib:padim.{key}" for key in ("image_size=64", "arguments.pre_trained=false")]
     grid = {"dataset": "folder", "data_root": plates, "methods": ["anomalib:padim"]}
-    trials = plan(resolve(beside=plates, shots=[2], seeds=[0], options=options, **grid))
+    trials = plan(resolve(Grid(shots=[2], seeds=[0], options=options, **grid), beside=plates))
     before = torch.get_num_threads()
     result = Worker("cpu", threads=1).run(trials[0], tmp_path)
     torch.set_num_threads(before)

@@ -8,6 +8,7 @@ import torch
 
 from finegrain.backbones import PatchTokens, RemoteBackbone, encode, load_backbone
 from finegrain.backbones.windows import cover, members, pooled
+from finegrain.benchmark.grid import Grid
 from finegrain.benchmark.plan import plan, resolve
 from finegrain.benchmark.trial import Worker
 from finegrain.checkpoint import load_detector, save_detector
@@ -180,7 +181,8 @@ def test_it_is_calibrated_on_its_shots(detector):
 
 def test_a_trial_without_a_shot(plates, tmp_path):
     grid = {"dataset": "folder", "data_root": plates, "categories": ["plate_a"]}
-    trials = plan(resolve(beside=plates, methods=["winclip"], shots=[0, 1], seeds=[0], **grid))
+    asked = Grid(methods=["winclip"], shots=[0, 1], seeds=[0], **grid)
+    trials = plan(resolve(asked, beside=plates))
     assert [trial.options["object_name"] for trial in trials] == ["plate a"] * 2
     threads = torch.get_num_threads()
     worker = Worker("cpu", threads=1)
@@ -192,7 +194,7 @@ def test_a_trial_without_a_shot(plates, tmp_path):
     assert one.false_alarms is not None
     assert load_detector(none.checkpoint, load_backbone("bundled")).memory == ()
     with pytest.raises(ConfigError, match=r"patchcore can't be fitted on 0 shots; .* winclip can"):
-        resolve(beside=plates, methods=["patchcore", "winclip"], shots=[0], **grid)
+        resolve(Grid(methods=["patchcore", "winclip"], shots=[0], **grid), beside=plates)
 
 
 def test_serving_refuses_it(detector, backbone, tmp_path):

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from benchmarks.timing import interleaved
 from finegrain.backbones.clip.openclip import OpenClip, build_model
-from finegrain.backbones.timing import interleaved
 from finegrain.detectors import make_detector
 from tests.backbones.conftest import shaken
 from tests.conftest import striped

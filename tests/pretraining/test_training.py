@@ -21,10 +21,11 @@ from finegrain.pretraining.cache import (
     write_missing,
     write_shard,
 )
+from finegrain.pretraining.config import PretrainingConfig
 from finegrain.pretraining.facts import Facts
 from finegrain.pretraining.lessons import CAPTIONED, make_lesson
 from finegrain.pretraining.steps import UNSEEN_TOKEN, Pretraining, hide_words
-from finegrain.pretraining.training import PretrainingConfig, Trainer, known_tokens, new_model
+from finegrain.pretraining.training import Trainer, known_tokens, new_model
 
 COUNT, GRID, WIDTH = 24, 15, 40
 

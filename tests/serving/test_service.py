@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from benchmarks.load import closed_loop, open_loop
 from finegrain.evaluation.figures import png
 from finegrain.serving.client import AsyncClient, Client, ScoringError
 from finegrain.serving.config import API_KEY, ServingConfig
 from finegrain.serving.http import make_app
-from finegrain.serving.load import closed_loop, open_loop
 from finegrain.serving.messages import Refusal, Scored, ScoredImages
 from finegrain.serving.service import ATTEMPTS, ScoringService, ServiceError
 from finegrain.tracking import Champion

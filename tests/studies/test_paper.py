@@ -14,6 +14,7 @@ from finegrain.benchmark.report import combined
 from finegrain.benchmark.store import create, trial_directory
 from finegrain.benchmark.trial import RESULT
 from finegrain.captions import find_caption
+from finegrain.cli.options import pairs
 from finegrain.cluster.connect import Share
 from finegrain.data import DATASETS
 from finegrain.errors import ConfigError, DatasetError
@@ -21,7 +22,7 @@ from finegrain.evaluation.metrics import Scores
 from finegrain.files import write_text
 from finegrain.studies.paper import estimate
 from finegrain.studies.paper.exhibits import EXHIBITS, groups
-from finegrain.studies.paper.inputs import Inputs, missing, pairs
+from finegrain.studies.paper.inputs import Inputs, missing
 from finegrain.studies.paper.layout import Measured, PaperTable
 from finegrain.studies.paper.run import make_exhibit, run_group
 from finegrain.tables import Row
@@ -226,7 +227,7 @@ def uri(tmp_path_factory):
 def store_results(inputs, name, output):
     """A result for each trial: the place of its variant in percent, and 50 more for pixels."""
     for group in inputs.groups(EXHIBITS[name]):
-        benchmark = resolve(beside=output, **inputs.grid(group))
+        benchmark = resolve(inputs.grid(group), beside=output)
         for trial in plan(benchmark):
             place = benchmark.methods.index(trial.method)
             given = dict.fromkeys(Scores.names()) | {
@@ -260,7 +261,7 @@ def test_benchmarks_are_one_table_with_each_trial_once(captioned, tmp_path):
     for name in ("figure-6", "table-4"):
         store_results(captioned, name, tmp_path)
         for group in captioned.groups(EXHIBITS[name]):
-            create(resolve(beside=tmp_path, **captioned.grid(group)), tmp_path / group.folder)
+            create(resolve(captioned.grid(group), beside=tmp_path), tmp_path / group.folder)
     first, second = sorted(path.parent for path in tmp_path.glob("*/benchmark.json"))
     text = combined([first, second, first])
     assert text.startswith("folder\n")

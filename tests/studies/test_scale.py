@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import random
-import runpy
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from benchmarks import simulate_scale
+from finegrain.benchmark.grid import Grid
 from finegrain.benchmark.order import ORDERS, Expected, encoded_key, expectations, in_order
 from finegrain.benchmark.plan import TrialResult, plan, resolve
 from finegrain.benchmark.report import csv_text
@@ -28,7 +29,6 @@ from finegrain.studies.scale.replay import jobs_of, read_trials, replay
 from finegrain.studies.scale.simulate import Job, Serial, bounds, limit, simulate
 
 FREE = Serial(start=0, finish=0, record=0, load=0)
-ROOT = Path(__file__).parents[2]
 
 
 def makespan(seconds, workers, serial=FREE):
@@ -136,7 +136,7 @@ def trials(plates):
         caption = find_caption("folder", "magnetic_tile").model_dump(mode="json")
         write_text(captions / f"{name}.json", json.dumps(caption | {"category": name}))
     return plan(
-        resolve(beside=plates, dataset="folder", data_root=plates, captions=captions, **grid)
+        resolve(Grid(dataset="folder", data_root=plates, captions=captions, **grid), beside=plates)
     )
 
 
@@ -245,8 +245,7 @@ def test_the_job_writes_tables_and_a_plot(recorded, tmp_path, monkeypatch, capsy
     output = tmp_path / "scale"
     arguments = [recorded, "--workers", 1, 4, "--output", output]
     monkeypatch.setattr(sys, "argv", ["simulate_scale.py", *map(str, arguments)])
-    job = runpy.run_path(str(ROOT / "jobs" / "simulate_scale.py"), run_name="job")
-    assert job["main"]() == 0
+    assert simulate_scale.main() == 0
     said = capsys.readouterr().out
     assert "| workers | least possible | plan | longest | grouped |" in said
     rows = list(csv.DictReader(io.StringIO((output / "scale.csv").read_text())))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from finegrain.benchmark.grid import Grid
 from finegrain.benchmark.methods import with_option, with_options
 from finegrain.benchmark.plan import plan, resolve
 from finegrain.benchmark.trial import shot_paths
@@ -14,23 +15,33 @@ from finegrain.errors import ConfigError
 from finegrain.evaluation.compare import Expense, Measurement, compare
 from finegrain.evaluation.metrics import Scores
 from finegrain.evaluation.validation import hold_out, validate
+from finegrain.studies.search import spaces
+from finegrain.studies.search.choice import SearchChoice
 from finegrain.studies.search.confirm import check_seeds, conclusion, confirmation
 from finegrain.studies.search.job import start_searches
 from finegrain.studies.search.report import ranked, search_text
-from finegrain.studies.search.spec import Search, Setting, Step, load_space, with_setting
+from finegrain.studies.search.spec import (
+    Search,
+    Setting,
+    Step,
+    described,
+    load_space,
+    with_setting,
+)
 from finegrain.studies.search.study import rank_correlation, study_text, write_study
 from finegrain.studies.search.worker import SettingWorker
 from finegrain.tables import Row
 
-SPACES = Path(__file__).parents[2] / "tune_spaces" / "spaces.py"
+SPACES = spaces.__file__
+OWN = Path(__file__).parents[2] / "tune_spaces" / "spaces.py"
 
 
 def made_search(plates, method="promptad", epochs=100, **changes):
     options = [f"{method}.training.epochs={epochs}"] if method == "promptad" else []
-    benchmark = resolve(
-        beside=plates, dataset="folder", data_root=plates, methods=[method], shots=[2],
-        seeds=[0], options=options,
-    )  # fmt: skip
+    grid = Grid(
+        dataset="folder", data_root=plates, methods=[method], shots=[2], seeds=[0], options=options
+    )
+    benchmark = resolve(grid, beside=plates)
     chosen = {"space": f"{SPACES}:{method}", "domains": {}, "samples": 3} | changes
     return Search(benchmark=benchmark, **chosen)
 
@@ -68,6 +79,11 @@ def test_every_detector_takes_its_space(name):
         DETECTORS[name].Config.from_options(with_options({}, sampled))
 
 
+@pytest.mark.parametrize("name", sorted(DETECTORS))
+def test_the_file_to_copy_has_the_packages_spaces(name):
+    assert described(load_space(f"{OWN}:{name}")) == described(load_space(f"{SPACES}:{name}"))
+
+
 def test_a_wrong_space_is_named():
     with pytest.raises(ConfigError, match=r"no space 'padin'; it has .*padim"):
         load_space(f"{SPACES}:padin")
@@ -79,10 +95,10 @@ def test_epochs_are_not_searched(plates, tmp_path):
     (tmp_path / "own.py").write_text(
         "from ray import tune\ndef longer(): return {'training.epochs': tune.choice([1, 2])}\n"
     )
-    grid = {"dataset": "folder", "data_root": plates, "methods": ["promptad"], "shots": [1]}
+    grid = Grid(dataset="folder", data_root=plates, methods=["promptad"], shots=[1])
     with pytest.raises(ConfigError, match="the scheduler stops settings early"):
         start_searches(
-            grid, {"space": f"{tmp_path}/own.py:longer", "samples": 1}, per_category=False,
+            grid, SearchChoice(space=f"{tmp_path}/own.py:longer"), per_category=False,
             output=tmp_path / "search",
         )  # fmt: skip
 

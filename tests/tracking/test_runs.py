@@ -7,7 +7,8 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from finegrain.places import default_uri
+from finegrain.places import tracking_uri
+from finegrain.serving.config import ServingConfig
 from finegrain.tracking import BenchmarkRun
 from finegrain.tracking.runs import EXPERIMENT, TRIAL
 
@@ -107,9 +108,15 @@ def test_a_server_that_is_down_is_told_of_soon(tmp_path):
 
 def test_the_default_store_lies_beside_the_benchmark(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert default_uri(tmp_path / "runs" / "a") == f"sqlite:///{tmp_path}/runs/mlflow.db"
+    monkeypatch.setenv("FINEGRAIN_RUNS", str(tmp_path / "all"))
+    assert tracking_uri(tmp_path / "runs") == f"sqlite:///{tmp_path}/runs/mlflow.db"
+    assert tracking_uri() == f"sqlite:///{tmp_path}/all/mlflow.db"
+    assert ServingConfig().tracking_uri == tracking_uri()
+    monkeypatch.delenv("FINEGRAIN_RUNS")
+    monkeypatch.chdir(tmp_path)
+    assert tracking_uri() == tracking_uri(tmp_path / "runs")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
-    assert default_uri(tmp_path) == "http://127.0.0.1:5000"
+    assert tracking_uri(tmp_path) == tracking_uri() == "http://127.0.0.1:5000"
 
 
 def test_a_variant_may_have_what_mlflow_forbids_in_a_name(store):

@@ -2,7 +2,8 @@
 
 A long trial that starts last keeps a whole cluster waiting, so long ones go first. But a worker
 that changes the category encodes its test images, so whatever is short beside a worker's share of
-the whole stays category by category, as planned. `jobs/simulate_scale.py` compares the orders.
+the whole stays category by category, as planned. benchmarks/simulate_scale.py
+compares the orders.
 """
 
 import math

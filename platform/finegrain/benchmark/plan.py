@@ -2,15 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from finegrain.backbones import check_backbone
+from finegrain.benchmark.grid import LATER, BackboneChoice, DataChoice, Grid, Record
 from finegrain.benchmark.methods import (
     captions_for,
     check_shots,
@@ -18,14 +18,7 @@ from finegrain.benchmark.methods import (
     reads_text,
     trial_options,
 )
-from finegrain.benchmark.selection import (
-    Selection,
-    ShotList,
-    check_selection,
-    choose_views,
-    published_shot_list,
-    read_shot_list,
-)
+from finegrain.benchmark.selection import ShotList, check_selection, choose_views, list_shots
 from finegrain.captions import Caption, CaptionStore
 from finegrain.data import DATASETS, Category, load_category, prepare_dataset
 from finegrain.data.shots import Shot, file_sha256
@@ -34,45 +27,47 @@ from finegrain.errors import ConfigError, DatasetError
 from finegrain.evaluation.metrics import Scores
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class _OnDisk(DataChoice):
+    """The same with its place on disk, which is absolute."""
 
-
-class Benchmark(_Record):
-    """The grid, as it stands in benchmark.json; paths are absolute."""
-
-    dataset: str
     data_root: Path
+
+    def files_of(self, category: str) -> Category:
+        """The files of one of the categories; errors as for `data.load_category`."""
+        published = self.shot_selection == "published"
+        return load_category(self.dataset, self.data_root, category, self.views, published)
+
+
+class Benchmark(BackboneChoice, _OnDisk):
+    """The grid with everything found, as it stands in benchmark.json.
+
+    Args:
+        weights: open_clip's tag, or a file's absolute path.
+        options: method -> its options.
+        shot_list: None where shots are drawn by seed.
+        captions: category -> its caption, where a method uses it.
+    """
+
     categories: tuple[str, ...] = Field(min_length=1)
     methods: tuple[str, ...] = Field(min_length=1)
     shots: tuple[int, ...] = Field(min_length=1)
     seeds: tuple[int, ...] = Field(min_length=1)
-    backbone: str
-    weights: str | None = None  # open_clip's tag, or a file's absolute path
-    options: dict[str, dict[str, Any]] = {}  # method -> its options
-    shot_list: ShotList | None = None  # None: drawn by seed
-    shot_selection: Selection = "seeded"  # if published, shot_list has them
-    views: tuple[str, ...] = ()  # of Real-IAD; none: its default
-    captions: dict[str, Caption] = {}  # category -> its caption, where a method uses it
+    options: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    shot_list: ShotList | None = None
+    captions: dict[str, Caption] = Field(default_factory=dict)
 
 
-class Trial(_Record):
+class Trial(BackboneChoice, _OnDisk):
     """One fit and its evaluation; plain values only, so that it can cross to any worker."""
 
-    dataset: str
-    data_root: Path
     data_fingerprint: str
     category: str
     method: str
     options: dict[str, Any]
     shots: int
     seed: int
-    backbone: str
-    weights: str | None = None
     weights_sha256: str | None = None  # of the file
     shot_indices: tuple[int, ...] | None = None  # None: drawn by seed
-    shot_selection: Selection = "seeded"
-    views: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -82,20 +77,18 @@ class Trial(_Record):
 
     def load_category(self) -> Category:
         """The files that it is fitted and measured on; errors as for `data.load_category`."""
-        published = self.shot_selection == "published"
-        return load_category(self.dataset, self.data_root, self.category, self.views, published)
+        return self.files_of(self.category)
 
     def config_hash(self) -> str:
         """SHA-256 of all that decides the result; not of where data and weights lie."""
         places = {"data_root", "weights"} if self.weights_sha256 else {"data_root"}
-        added = {"shot_selection", "views"}  # decide nothing at their defaults, and came later
-        unset = {name for name in added if getattr(self, name) == Trial.model_fields[name].default}
+        unset = {name for name in LATER if getattr(self, name) == Trial.model_fields[name].default}
         decisive = self.model_dump(mode="json", exclude=places | unset)
         decisive["finegrain"] = version("finegrain")
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
-class TrialResult(_Record):
+class TrialResult(Record):
     """What came of a trial, as it stands in result.json; scores from 0 to 1."""
 
     trial: Trial
@@ -111,69 +104,47 @@ class TrialResult(_Record):
     checkpoint: Path | None = None
     support: tuple[Shot, ...] = ()
     notes: tuple[str, ...] = ()  # departures of data and shots from what was published
-    environment: dict[str, str] = {}
+    environment: dict[str, str] = Field(default_factory=dict)
 
 
-def resolve(
-    *,
-    beside: Path,
-    dataset: str = "factory",
-    data_root: Path | None = None,
-    categories: Sequence[str] | None = None,
-    methods: Sequence[str] | None = None,
-    shots: Sequence[int] = (1, 2, 4),
-    seeds: Sequence[int] = (0, 1, 2),
-    backbone: str = "bundled",
-    weights: str | None = None,
-    options: Sequence[str] = (),
-    shot_list: Path | None = None,
-    shot_selection: Selection = "seeded",
-    views: Sequence[str] = (),
-    captions: Path | None = None,
-) -> Benchmark:
+def resolve(grid: Grid, *, beside: Path) -> Benchmark:
     """The benchmark with every name checked and its data in place; InputError says what is wrong.
 
     The factory is rendered `beside`/data/factory unless `data_root` says another place.
     """
+    weights = grid.weights
     if weights and Path(weights).is_file():
         weights = str(Path(weights).resolve())
-    methods = list(dict.fromkeys(methods or sorted(DETECTORS)))
-    check_backbone(backbone, weights, reads_text=any(map(reads_text, methods)))
-    by_method = checked_options(methods, options)
-    check_shots(methods, shots)
-    if dataset not in DATASETS:
-        raise ConfigError(f"no dataset {dataset!r}; known: {', '.join(DATASETS)}")
-    if data_root is None and dataset != "factory":
-        raise ConfigError(f"dataset {dataset} needs --data-root, the folder of its categories")
-    root = (data_root or beside / "data" / "factory").resolve()
-    views = choose_views(dataset, views)
-    check_selection(
-        shot_selection,
-        dataset=dataset,
-        categories=categories,
-        shots=shots,
-        shot_list=shot_list,
-        views=views,
-    )
-    chosen = prepare_dataset(dataset, root, categories)
-    listed = read_shot_list(shot_list, chosen, shots) if shot_list else None
-    if shot_selection == "published":
-        listed = published_shot_list(dataset, root, chosen, shots)
-    return Benchmark(
-        dataset=dataset,
-        data_root=root,
-        categories=tuple(dict.fromkeys(chosen)),
-        methods=tuple(methods),
-        shots=tuple(sorted(set(shots))),
-        seeds=tuple(dict.fromkeys(seeds)),
-        backbone=backbone,
-        weights=weights,
-        options=by_method,
-        shot_list=listed,
-        shot_selection=shot_selection,
-        views=tuple(views),
-        captions=captions_for(methods, CaptionStore(captions), dataset, chosen),
-    )
+    methods = list(dict.fromkeys(grid.methods or sorted(DETECTORS)))
+    check_backbone(grid.backbone, weights, reads_text=any(map(reads_text, methods)))
+    by_method = checked_options(methods, grid.options)
+    check_shots(methods, grid.shots)
+    if grid.dataset not in DATASETS:
+        raise ConfigError(f"no dataset {grid.dataset!r}; known: {', '.join(DATASETS)}")
+    if grid.data_root is None and grid.dataset != "factory":
+        raise ConfigError(f"dataset {grid.dataset} needs --data-root, the folder of its categories")
+    root = (grid.data_root or beside / "data" / "factory").resolve()
+    grid = grid.model_copy(update={"views": choose_views(grid.dataset, grid.views)})
+    check_selection(grid)
+    chosen = prepare_dataset(grid.dataset, root, grid.categories)
+    found = {
+        "data_root": root,
+        "weights": weights,
+        "categories": tuple(dict.fromkeys(chosen)),
+        "methods": tuple(methods),
+        "shots": tuple(sorted(set(grid.shots))),
+        "seeds": tuple(dict.fromkeys(grid.seeds)),
+        "options": by_method,
+        "shot_list": list_shots(grid, root, chosen),
+        "captions": captions_for(methods, CaptionStore(grid.captions), grid.dataset, chosen),
+    }
+    return Benchmark.model_validate(_shared(grid) | found)
+
+
+def _shared(chosen: Grid | Benchmark) -> dict[str, Any]:
+    """What a grid, its benchmark and each trial have alike."""
+    return {name: getattr(chosen, name)
+            for kind in (DataChoice, BackboneChoice) for name in kind.model_fields}  # fmt: skip
 
 
 def plan(benchmark: Benchmark) -> list[Trial]:
@@ -181,10 +152,10 @@ def plan(benchmark: Benchmark) -> list[Trial]:
     weights = Path(benchmark.weights or "")
     weights_sha256 = file_sha256(weights) if weights.is_file() else None
     fingerprints = {name: _fingerprint(benchmark, name) for name in benchmark.categories}
+    shared, listed = _shared(benchmark), benchmark.shot_list
     return [
         Trial(
-            dataset=benchmark.dataset,
-            data_root=benchmark.data_root,
+            **shared | _encoder(benchmark, method, weights_sha256),
             data_fingerprint=fingerprints[category],
             category=category,
             method=method,
@@ -196,12 +167,7 @@ def plan(benchmark: Benchmark) -> list[Trial]:
             ),
             shots=shots,
             seed=seed,
-            **_encoder(benchmark, method, weights_sha256),
-            shot_indices=benchmark.shot_list[category].get(shots, ())
-            if benchmark.shot_list
-            else None,
-            shot_selection=benchmark.shot_selection,
-            views=benchmark.views,
+            shot_indices=listed[category].get(shots, ()) if listed else None,
         )
         for category, method, shots, seed in product(
             benchmark.categories, benchmark.methods, benchmark.shots, benchmark.seeds
@@ -210,14 +176,10 @@ def plan(benchmark: Benchmark) -> list[Trial]:
 
 
 def _encoder(benchmark: Benchmark, method: str, weights_sha256: str | None) -> dict[str, Any]:
-    """Backbone and weights of a trial: the benchmark's, unless the method brings its own."""
+    """Of a trial's backbone what differs from the benchmark's: a method may bring its own."""
     if own := detector_class(method).own_backbone(benchmark.options.get(method, {})):
-        return {"backbone": own}
-    return {
-        "backbone": benchmark.backbone,
-        "weights": benchmark.weights,
-        "weights_sha256": weights_sha256,
-    }
+        return {"backbone": own, "weights": None}
+    return {"weights_sha256": weights_sha256}
 
 
 def read_result(path: Path, trial: Trial) -> TrialResult | None:
@@ -231,10 +193,7 @@ def read_result(path: Path, trial: Trial) -> TrialResult | None:
 
 def _fingerprint(benchmark: Benchmark, category: str) -> str:
     """The category's fingerprint, or what is wrong with it: its trials will report that."""
-    published = benchmark.shot_selection == "published"
     try:
-        return load_category(
-            benchmark.dataset, benchmark.data_root, category, benchmark.views, published
-        ).fingerprint()
+        return benchmark.files_of(category).fingerprint()
     except DatasetError as error:
         return f"unreadable: {error}"

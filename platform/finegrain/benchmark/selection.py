@@ -3,34 +3,32 @@
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
-from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from finegrain.benchmark.grid import Grid
 from finegrain.data import load_category
 from finegrain.data.published import check_published, published_indices
 from finegrain.data.realiad import DEFAULT_VIEWS, REALIAD, parse_views
 from finegrain.errors import ConfigError
 
-Selection = Literal["seeded", "published"]
 ShotList = dict[str, dict[int, tuple[int, ...]]]  # category -> K -> places in the sorted names
 
 
-def check_selection(
-    selection: Selection,
-    *,
-    dataset: str,
-    categories: Sequence[str] | None,
-    shots: Sequence[int],
-    shot_list: Path | None,
-    views: Sequence[str],
-) -> None:
+def check_selection(grid: Grid) -> None:
     """ConfigError where published shots are asked for and there are none, before any data."""
-    if selection == "seeded":
+    if grid.shot_selection == "seeded":
         return
-    if shot_list:
+    if grid.shot_list:
         raise ConfigError("give either --shot-list or --shot-selection published")
-    check_published(dataset, categories or (), shots, views)
+    check_published(grid.dataset, grid.categories, grid.shots, grid.views)
+
+
+def list_shots(grid: Grid, root: Path, categories: Sequence[str]) -> ShotList | None:
+    """The shots of a checked grid where they are listed, None where they are drawn by seed."""
+    if grid.shot_selection == "published":
+        return published_shot_list(grid.dataset, root, categories, grid.shots)
+    return read_shot_list(grid.shot_list, categories, grid.shots) if grid.shot_list else None
 
 
 def read_shot_list(path: Path, categories: Sequence[str], shots: Sequence[int]) -> ShotList:

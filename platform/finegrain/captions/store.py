@@ -60,7 +60,7 @@ class CaptionStore:
         raise ConfigError(
             f"no caption for {dataset}/{category}; {dataset} has "
             f"{', '.join(sorted(known)) or f'none (known data sets: {sorted(datasets)})'}. "
-            "Write one as YAML, check it with jobs/build_captions.py --check, and give its folder "
+            "Write one as YAML, check it with `finegrain caption --check`, and give its folder "
             "with --captions"
         )
 

@@ -4,27 +4,19 @@ import errno
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ray import tune
 from ray.exceptions import RayError
-from ray.tune import FailureConfig, RunConfig, TuneConfig, TuneError
+from ray.tune import TuneConfig, TuneError
 
 from finegrain.benchmark.order import in_order
 from finegrain.benchmark.plan import Trial, TrialResult, read_result
 from finegrain.benchmark.store import trial_directory
 from finegrain.benchmark.trial import RESULT, Worker, failed, store
-from finegrain.cluster.connect import (
-    Share,
-    Unpickled,
-    connect,
-    last_line,
-    last_words,
-    slots,
-    snapshots,
-)
+from finegrain.cluster.connect import Share, connect, slots
+from finegrain.cluster.tune import Config, Endings, last_line, process_worker, run_tune
 
 SPARE_BYTES = 1 << 20
 NO_SPACE = "No space left on device"  # in OSError as in what safetensors raises
@@ -75,44 +67,56 @@ def _run_round(
     Tune's own retries are off: a process that is killed between two trials fails the next one
     twice, and Tune then gives up whatever is left of its retries.
     """
-    reporter = _Reporter(directory, report)
-    with snapshots() as folder:
-        tune.Tuner(
-            tune.with_resources(_trainable, share.resources),
-            param_space={
-                "trial": tune.grid_search([trial.model_dump(mode="json") for trial in trials]),
-                "directory": str(directory),
-                "device": share.device,
-                "threads": share.threads,
-            },
-            tune_config=TuneConfig(
-                reuse_actors=True, trial_name_creator=_name, trial_dirname_creator=_name
-            ),
-            run_config=RunConfig(
-                name="trials",
-                storage_path=folder,
-                failure_config=FailureConfig(max_failures=0),
-                callbacks=[reporter],
-                verbose=0,
-            ),
-        ).fit()
-    return reporter.died
+    died: dict[str, str] = {}
+
+    def done(config: Config, last: Config) -> None:
+        report(_outcome(_trial(config), directory, last.get("full")))
+
+    def dies(config: Config, words: str) -> None:
+        died[_trial(config).name] = words
+
+    run_tune(
+        _trainable,
+        share,
+        Endings(done, dies),
+        TuneConfig(reuse_actors=True, trial_name_creator=_name, trial_dirname_creator=_name),
+        space={
+            "trial": tune.grid_search([trial.model_dump(mode="json") for trial in trials]),
+            "directory": str(directory),
+            "device": share.device,
+            "threads": share.threads,
+        },
+    )
+    return died
+
+
+def _trial(config: Config) -> Trial:
+    return Trial.model_validate(config["trial"])
+
+
+def _outcome(trial: Trial, directory: Path, full: str | None) -> TrialResult:
+    """What is on disk of a trial that returned, or why there is nothing."""
+    if full:
+        return failed(trial, full)
+    unseen = "its result.json is not to be seen here: is --output on storage all nodes share?"
+    return read_result(trial_directory(directory, trial) / RESULT, trial) or failed(trial, unseen)
 
 
 def _name(trial: Any) -> str:
     """What Ray's logs and dashboard call one of its trials."""
-    return Trial.model_validate(trial.config["trial"]).name
+    return _trial(trial.config).name
 
 
-def _trainable(config: dict[str, Any]) -> None:
+def _trainable(config: Config) -> None:
     """Runs in a Ray worker; a trial that was finished before its worker died is not run again."""
-    trial = Trial.model_validate(config["trial"])
+    trial = _trial(config)
     directory = trial_directory(Path(config["directory"]), trial)
     result = read_result(directory / RESULT, trial)
     if result is None or result.status != "ok":
         try:
             _check_space(config["directory"])  # before anything is computed for nothing
-            result = _worker(config["device"], config["threads"]).run(trial, directory)
+            worker = process_worker(Worker, config["device"], config["threads"])
+            result = worker.run(trial, directory)
         except Exception as error:
             if NO_SPACE not in str(error):
                 raise
@@ -124,31 +128,3 @@ def _trainable(config: dict[str, Any]) -> None:
 def _check_space(directory: str) -> None:
     if shutil.disk_usage(directory).free < SPARE_BYTES:
         raise OSError(errno.ENOSPC, NO_SPACE, directory)
-
-
-@cache
-def _worker(device: str, threads: int) -> Worker:
-    """The process's own: it outlives a trial, since Tune reuses its processes."""
-    return Worker(device, threads)
-
-
-class _Reporter(Unpickled):
-    """Hands every result on, and keeps the last words of trials that never came to write one."""
-
-    def __init__(self, directory: Path, report: Callable[[TrialResult], None]) -> None:
-        self.died: dict[str, str] = {}
-        self._directory = directory
-        self._report = report
-
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Tune's word that the trainable returned."""
-        ours = Trial.model_validate(trial.config["trial"])
-        result = read_result(trial_directory(self._directory, ours) / RESULT, ours)
-        unseen = "its result.json is not to be seen here: is --output on storage all nodes share?"
-        full = trial.last_result.get("full")
-        self._report(failed(ours, full) if full else result or failed(ours, unseen))
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Tune's word that the trainable raised, or its process died."""
-        ours = Trial.model_validate(trial.config["trial"])
-        self.died[ours.name] = last_words(trial)

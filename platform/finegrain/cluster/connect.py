@@ -1,18 +1,10 @@
-"""What every use of Ray Tune here shares: a connection, each trial's share, and quiet."""
+"""A connection to Ray, quietly, and each trial's share of the cluster."""
 
 import logging
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from textwrap import shorten
-from typing import Any
 
 import ray
-from ray.tune import Callback
 
 from finegrain.errors import ConfigError
 
@@ -65,38 +57,3 @@ def slots(share: Share) -> int:
     there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     found = there.get("CPU", 0.0) / share.cpus
     return int(min(found, there.get("GPU", 0.0) / share.gpus) if share.gpus else found)
-
-
-class Unpickled(Callback):
-    """A callback that Tune's snapshots leave out: they are never read again."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing."""
-        return {}
-
-
-def last_line(text: str) -> str:
-    """What ended a traceback, empty where there is none."""
-    return next(iter(reversed(text.strip().splitlines())), "")
-
-
-def last_words(trial: Any) -> str:
-    """Why one of Tune's trials died, by the driver's own file.
-
-    Tune copies that file to where `get_error` reads only now and then.
-    """
-    try:
-        text = Path(trial.error_file or "").read_text()
-    except OSError:
-        text = ""
-    return shorten(last_line(text) or "its process died", 300)
-
-
-@contextmanager
-def snapshots() -> Iterator[str]:
-    """A folder for Tune's snapshots, which nobody reads: what is on disk of ours is the state."""
-    folder = tempfile.mkdtemp(prefix="finegrain-tune-")
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from finegrain.benchmark.grid import Grid
 from finegrain.benchmark.plan import Benchmark, Trial, TrialResult, plan, resolve
 from finegrain.benchmark.report import report_text, result_line, write_report
 from finegrain.benchmark.store import check_new, create, load, only_driver, stored_results
@@ -13,34 +13,34 @@ from finegrain.cluster.bench import RunEndedError, run_missing
 from finegrain.cluster.connect import Share
 from finegrain.cluster.record import Recorder
 from finegrain.errors import ConfigError
-from finegrain.places import begun_folder, default_uri, new_folder
+from finegrain.places import begun_folder, new_folder, tracking_uri
 
 Tell = Callable[[str], None]
 
 
 def full_benchmark(
-    grid: Mapping[str, Any],
+    grid: Grid,
     *,
     output: Path | None,
     resume: str | None,
-    tracking_uri: str | None,
+    uri: str | None,
     share: Share,
     tell: Tell,
 ) -> bool:
-    """Start the benchmark of that grid (see `resolve`), or resume one; True if it is complete."""
+    """Start the benchmark of that grid, or resume one, with no grid; True if it is complete."""
     if resume:
-        if grid or output:
-            given = ", ".join([*grid, *(["output"] if output else [])])
+        if grid.model_fields_set or output:
+            given = ", ".join([*sorted(grid.model_fields_set), *(["output"] if output else [])])
             raise ConfigError(f"--resume takes the grid that the run began with; leave out {given}")
         directory = begun_folder(resume)
         benchmark = load(directory)
     else:
         directory = new_folder("full_benchmark", output)
         check_new(directory)
-        tell(f"Preparing the data set {grid.get('dataset', 'factory')}")
-        benchmark = resolve(beside=directory.parent, **grid)
+        tell(f"Preparing the data set {grid.dataset}")
+        benchmark = resolve(grid, beside=directory.parent)
         create(benchmark, directory)
-    return run_benchmark(benchmark, directory, share, tell, tracking_uri)
+    return run_benchmark(benchmark, directory, share, tell, uri)
 
 
 def run_benchmark(
@@ -53,7 +53,7 @@ def run_benchmark(
         done = sum(result.status == "ok" for result in results.values())
         tell(f"{len(trials)} trials, {done} of them done before; results in {directory}")
         tell(f"Whatever may end this early, --resume {directory} runs what is missing then")
-        recorder = Recorder(benchmark, directory, uri or default_uri(directory), tell)
+        recorder = Recorder(benchmark, directory, uri or tracking_uri(directory.parent), tell)
         progress = Progress(done, len(trials), tell)
         told: dict[str, TrialResult] = {}
 
@@ -76,7 +76,7 @@ def record_benchmark(
 ) -> bool:
     """Report and record what lies on disk without running anything; True if all was recorded."""
     with only_driver(directory):
-        recorder = Recorder(benchmark, directory, uri or default_uri(directory), tell)
+        recorder = Recorder(benchmark, directory, uri or tracking_uri(directory.parent), tell)
         _conclude(benchmark, directory, recorder, tell, {})
         return not recorder.failed
 

@@ -46,7 +46,7 @@ class Recorder:
 
     A failure is told once and never ends the benchmark: the results are on disk. After a quiet
     time recording is tried again with the results that come then, and at the end with all that is
-    missing; if that fails too, jobs/record_benchmark.py records them when MLflow is back.
+    missing; if that fails too, `finegrain record` records them when MLflow is back.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Recorder:
             self._tell(
                 f"MLflow at {self._uri} failed: {first_line(error)}. The results are safe in "
                 f"{self._directory}; record them later with "
-                f"`python jobs/record_benchmark.py {self._directory}`"
+                f"`finegrain record {self._directory}`"
             )
         else:
             if self._told:
@@ -114,14 +114,9 @@ class Recorder:
     def _record(self, result: TrialResult) -> None:
         trial = result.trial
         directory = trial_directory(self._directory, trial)
-        measured = {
-            name: value
-            for name in ("fit_seconds", "score_ms", "encode_ms", "false_alarms", "detected")
-            if (value := getattr(result, name)) is not None
-        }
+        metrics = _metrics(result)
         if result.status == "ok":
-            measured |= _values(directory / CHECKPOINT)
-        scores = {name: 100 * v for name, v in asdict(result.scores).items() if v is not None}
+            metrics |= _values(directory / CHECKPOINT)
         params = trial.model_dump(
             include={"dataset", "category", "method", "shots", "seed", "backbone", "weights"}
         )
@@ -133,7 +128,7 @@ class Recorder:
             trial.name,
             hashlib.sha256(result.model_dump_json().encode()).hexdigest(),
             params=params | options,
-            metrics=scores | measured,
+            metrics=metrics,
             tags=result.environment
             | {"data_fingerprint": trial.data_fingerprint, "config_hash": result.config_hash}
             | shots
@@ -156,6 +151,15 @@ class Recorder:
             artifacts=[self._directory / name for name in written] + sheets,
             failed=not complete,
         )
+
+
+def _metrics(result: TrialResult) -> dict[str, float]:
+    """Its timings, and its scores and shares in percent, as far as it has them."""
+    timings = {name: getattr(result, name) for name in ("fit_seconds", "score_ms", "encode_ms")}
+    alarms = {name: getattr(result, name) for name in ("false_alarms", "detected")}
+    shares = asdict(result.scores) | alarms
+    found = timings | {name: 100 * share for name, share in shares.items() if share is not None}
+    return {name: float(value) for name, value in found.items() if value is not None}
 
 
 def _flat(name: str, value: object) -> dict[str, object]:

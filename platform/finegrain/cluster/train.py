@@ -30,7 +30,8 @@ from finegrain.pretraining.cache import (
     write_missing,
 )
 from finegrain.pretraining.card import HELD_OUT, score_table, write_card
-from finegrain.pretraining.training import PretrainingConfig, Trainer, new_model
+from finegrain.pretraining.config import PretrainingConfig
+from finegrain.pretraining.training import Trainer, new_model
 from finegrain.pretraining.zeroshot import evaluate_zero_shot
 
 SCENES, TRAIN, MODEL = "scenes", "train", "model"

@@ -45,24 +45,24 @@ ON_REQUEST: dict[str, type[Detector]] = {  # not among "all methods"
 
 
 def make_detector(
-    name: str, backbone: Backbone, options: Mapping[str, Any] | None = None, *, seed: int = 111
+    method: str, backbone: Backbone, options: Mapping[str, Any] | None = None, *, seed: int = 111
 ) -> Detector:
-    """The unfitted detector of that name, or of NAME:VARIANT; ConfigError lists the known ones."""
-    return detector_class(name)(backbone, method_options(name, options or {}), seed=seed)
+    """The unfitted detector of a method, NAME or NAME:VARIANT; ConfigError lists the known ones."""
+    return detector_class(method)(backbone, method_options(method, options or {}), seed=seed)
 
 
-def method_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def method_options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """The options, over those that the VARIANT of NAME:VARIANT stands for by itself."""
-    variant = name.partition(":")[2]
-    return {**detector_class(name).variant_options(variant), **options}
+    variant = method.partition(":")[2]
+    return {**detector_class(method).variant_options(variant), **options}
 
 
-def detector_class(name: str) -> type[Detector]:
-    """The class of that name; ConfigError lists the known ones.
+def detector_class(method: str) -> type[Detector]:
+    """The class of that method; ConfigError lists the known ones.
 
     NAME:VARIANT is the same class: a variant is a label for other options.
     """
-    name = name.partition(":")[0]
+    name = method.partition(":")[0]
     known = DETECTORS | ON_REQUEST
     if name not in known:
         raise ConfigError(f"no method {name!r}; known: {', '.join(sorted(known))}")

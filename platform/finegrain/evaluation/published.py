@@ -38,7 +38,7 @@ class PublishedRow:
     backbone: str | None = None
     params: str | None = None
     auxiliary_data: bool | None = None
-    variant: str | None = None  # of an ablation, as finegrain.studies.ablations calls it
+    variant: str | None = None  # of an ablation, as finegrain.studies.variants calls it
     resolution: int | None = None
     tokens: int | None = None
     inference_ms: float | None = None  # an image

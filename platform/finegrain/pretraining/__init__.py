@@ -8,5 +8,6 @@ scenes.py      a seed -> a Scene         cache.py       scenes as the frozen tow
 claims.py      what a sentence says      captions.py, states.py   sentences of parts, of condition
 lessons.py     a batch of sentences and their truth
 objectives.py  the losses                steps.py       one step     training.py  the loop
+config.py      its settings
 zeroshot.py    questions without shots   exam.py        all of them  card.py      the model card
 """

@@ -7,8 +7,8 @@ import torch
 
 from finegrain.backbones.clip.bundled import CARD_FILE
 from finegrain.files import write_text
+from finegrain.pretraining.config import PretrainingConfig
 from finegrain.pretraining.steps import WEIGHTS
-from finegrain.pretraining.training import PretrainingConfig
 from finegrain.pretraining.zeroshot import ZeroShot
 
 HELD_OUT = range(1_000_000, 1_001_200)

@@ -27,24 +27,13 @@ from finegrain.pretraining.captions import (
     quiz,
     scene_caption,
 )
+from finegrain.pretraining.config import PretrainingConfig
 from finegrain.pretraining.drafting import draft_scene
 from finegrain.pretraining.lessons import make_lesson
 from finegrain.pretraining.states import generic_pair, kind_sentence
 from finegrain.pretraining.steps import UNSEEN_TOKEN, WEIGHTS, Pretraining
 
 DRAFTS_FOR_WORDS = 4000  # every phrase of the vocabulary occurs among the captions of so many
-
-
-@dataclass(frozen=True)
-class PretrainingConfig:
-    """How to train; the scenes are those of seeds 0 to `scenes` - 1."""
-
-    scenes: int = 16_000
-    epochs: int = 18
-    batch_size: int = 96  # over all workers
-    peak_lr: float = 1.5e-3
-    weight_decay: float = 0.05
-    seed: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """How an application is served: the arguments of `serve_apps.scoring:build`."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from finegrain import places
 from finegrain.backbones import check_backbone
 
 Count = Annotated[int, Field(ge=1)]
@@ -13,17 +13,12 @@ Seconds = Annotated[float, Field(gt=0)]
 API_KEY = "FINEGRAIN_API_KEY"  # environment variable of the head
 
 
-def default_tracking_uri() -> str:
-    """$MLFLOW_TRACKING_URI, or the database below runs/ right here."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('runs/mlflow.db').resolve()}"
-
-
 class ServingConfig(BaseModel):
     """All switches of the application; flat, so that `serve run ... name=value` reaches each."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    tracking_uri: str = Field(default_factory=default_tracking_uri)
+    tracking_uri: str = Field(default_factory=places.tracking_uri)
     captions: Path | None = None  # a folder of one's own before the library
     cache: Path = Path("~/.cache/finegrain/serving")  # downloaded checkpoints
     poll_seconds: Seconds = 2.0  # how often champions are looked up

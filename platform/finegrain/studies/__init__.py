@@ -1,6 +1,7 @@
 """Questions that are answered by running benchmarks; nothing but jobs stands on them.
 
-ablations.py  the paper's ablations as variants    curves.py  figure 7
+variants.py   the paper's ablations as variants    ablations.py  run as benchmarks
+curves.py     figure 7
 regions.py    region aggregation against the factory's true component masks
 compare/      recorded benchmarks against one another
 search/       hyperparameter searches

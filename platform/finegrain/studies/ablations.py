@@ -1,118 +1,36 @@
-"""The ablations of the paper as variants of one method, to be run as an ordinary benchmark."""
+"""The ablations of the paper, each run as an ordinary benchmark."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
-from finegrain.benchmark.plan import plan
+from finegrain.benchmark.grid import Grid
+from finegrain.benchmark.plan import plan, resolve
 from finegrain.benchmark.report import rows_of
-from finegrain.benchmark.store import load, stored_results
+from finegrain.benchmark.store import create_or_replace, load, stored_results
 from finegrain.cluster.connect import Share
-from finegrain.cluster.full import Tell, full_benchmark
-from finegrain.errors import ConfigError
+from finegrain.cluster.full import Tell, run_benchmark
 from finegrain.files import write_bytes
 from finegrain.places import runs_folder
 from finegrain.studies.curves import plot_curves
-
-Options = Mapping[str, object]  # dotted option -> value
-
-_PLAIN = {"training.epochs": 0, "scoring.token_wise": False}
-_NO_LOSS = {f"losses.{name}": 0 for name in ("clip", "triplet", "mean", "regularization")}
-
-
-def _objectives(*names: str) -> Options:
-    """Only these objectives, at their own weights; the query's always stays."""
-    return {key: value for key, value in _NO_LOSS.items() if key.partition(".")[2] not in names}
-
-
-ABLATIONS: dict[str, dict[str, Options]] = {
-    "objectives": {  # table 3
-        "none": {"training.epochs": 0},
-        "clip": _objectives("clip"),
-        "clip+triplet": _objectives("clip", "triplet"),
-        "clip+triplet+mean": {},
-        "clip+triplet+mean+regularization": {"losses.regularization": 1},
-    },
-    "components": {  # table 4
-        "baseline": {**_PLAIN, "prompts.multi_level": False},
-        "multi-level": _PLAIN,
-        "multi-level+alignment": {"scoring.token_wise": False},
-        "multi-level+token-wise": {"training.epochs": 0},
-        "all": {},
-    },
-    "regions": {
-        "none": {
-            "regions.semantic_centers": False,
-            "regions.semantic_dimension": False,
-            "regions.two_stages": False,
-            "regions.fine_resolution": False,
-        },
-        "no-semantic-centers": {"regions.semantic_centers": False},
-        "no-semantic-dimension": {"regions.semantic_dimension": False},
-        "no-two-stages": {"regions.two_stages": False},
-        "no-fine-resolution": {"regions.fine_resolution": False},
-        "all": {},
-    },
-    "fusion": {
-        "visual": {"scoring.fusion": "visual", "training.epochs": 0},
-        "prompt": {"scoring.fusion": "prompt"},
-        "harmonic": {"scoring.fusion": "harmonic"},
-        "weighted": {},
-    },
-    "memory": {
-        "equation-1": {"memory.radius": None, "memory.joint": False},
-        "near": {"memory.joint": False},
-        "joint": {"memory.radius": None},
-        "all": {},
-    },
-    "paper": {  # every departure switched back
-        "paper": {
-            "memory.radius": None,
-            "memory.joint": False,
-            "losses.mean": 0.001,
-            "losses.regularization": 1,
-            "scoring.fusion": "harmonic",
-            "scoring.matching": "query",
-        },
-        "all": {},
-    },
-    "matching": {
-        "mean": {"scoring.token_wise": False},
-        "query": {"scoring.matching": "query"},
-        "prompt": {},
-    },
-    "reweighting": {"off": {"scoring.reweighting": False}, "on": {}},
-    "temperature": {f"{t}": {"scoring.temperature": t} for t in (5, 10, 20, 40, 80)},
-    "learnable": {f"{n}": {"prompts.learnable": n} for n in (1, 2, 4, 6)},
-    "margin": {f"{m}".replace(".", "-"): {"losses.margin": m} for m in (0.5, 1.0, 1.5, 2.0)},
-    "eta": {f"{e}".replace(".", "-"): {"losses.eta": e} for e in (0.5, 1.0, 1.5, 2.0)},
-    "region-weight": {
-        f"{w}".replace(".", "-"): {"regions.weight": w} for w in (0.0, 0.5, 1.0, 1.5, 2.0)
-    },
-}
-CURVES = ("temperature", "learnable", "margin", "eta", "region-weight")  # figure 7
+from finegrain.studies.variants import CURVES, ablation_grid
 
 
 def run_ablations(
-    names: Sequence[str], grid: Mapping[str, Any], output: Path | None, share: Share, tell: Tell
+    names: Sequence[str], grid: Grid, output: Path | None, share: Share, tell: Tell
 ) -> bool:
-    """Each ablation as a benchmark of that grid, below `output`; True if all are complete."""
-    folder = output or runs_folder() / "ablations"
+    """Each ablation as a benchmark of that grid, below `output`; True if all are complete.
+
+    What was run before of the same grid stays; a changed grid keeps the results that belong to it.
+    """
+    folder = (output or runs_folder() / "ablations").resolve()
     complete = True
     for name in names:
         tell(f"\nAblation: {name}")
         directory = folder / name
-        begun = (directory / "benchmark.json").exists()
-        done = full_benchmark(
-            {} if begun else {**grid, **ablation_grid(name)},
-            output=None if begun else directory,
-            resume=str(directory) if begun else None,
-            tracking_uri=None,
-            share=share,
-            tell=tell,
-        )
+        benchmark = resolve(grid.model_copy(update=ablation_grid(name)), beside=folder)
+        create_or_replace(benchmark, directory)
+        done = run_benchmark(benchmark, directory, share, tell)
         complete &= done
         if done and name in CURVES:
             write_bytes(directory / "plot_curves.png", plot_curves(name, *curve_values(directory)))
@@ -133,22 +51,3 @@ def curve_values(directory: Path) -> tuple[list[str], dict[str, list[float]]]:
         if all(defined):  # pixel scores need masks
             means[shown] = [fmean(values) for values in defined]
     return list(labels.values()), means
-
-
-def ablation_grid(name: str, method: str = "finegrained") -> dict[str, list[str]]:
-    """`methods` and `options` of `resolve` for one ablation; ConfigError lists the known ones."""
-    if name not in ABLATIONS:
-        raise ConfigError(f"no ablation {name!r}; known: {', '.join(ABLATIONS)}")
-    variants = ABLATIONS[name]
-    return {
-        "methods": [f"{method}:{label}" for label in variants],
-        "options": [
-            f"{method}:{label}.{option}={_json(value)}"
-            for label, options in variants.items()
-            for option, value in options.items()
-        ],
-    }
-
-
-def _json(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

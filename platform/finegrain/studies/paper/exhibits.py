@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from finegrain.errors import ConfigError
-from finegrain.studies.ablations import CURVES, ablation_grid
+from finegrain.studies.variants import CURVES, ablation_grid
 
 CLIP = "ViT-B-16-plus-240"
 FEW = (1, 2, 4)
@@ -64,9 +64,9 @@ class Group:
         return "_".join(part for part in parts if part)
 
     @property
-    def options(self) -> list[str]:
+    def options(self) -> tuple[str, ...]:
         """METHOD.OPTION=VALUE of the ablation's variants."""
-        return ablation_grid(self.ablation)["options"] if self.ablation else []
+        return ablation_grid(self.ablation)["options"] if self.ablation else ()
 
 
 def _variants(*ablations: str) -> tuple[Entry, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from finegrain.backbones import BACKBONES
 from finegrain.backbones.clip.openclip import MODELS, QUICK
+from finegrain.benchmark.grid import Grid
 from finegrain.captions.store import library
 from finegrain.data import DATASETS, prepare_dataset
 from finegrain.detectors import DETECTORS
@@ -24,7 +25,7 @@ class Inputs:
         clip: one backbone for all methods.
         weights: backbone -> a local file or a tag of open_clip's.
         categories: of any of the data sets.
-        more: further arguments of `resolve`, for every benchmark alike.
+        more: further fields of the grid, for every benchmark alike.
     """
 
     datasets: tuple[str, ...] = ()
@@ -75,10 +76,10 @@ class Inputs:
         """The backbone that is loaded: the QuickGELU variant where only that one has weights."""
         return name + QUICK if name not in self.weights and name + QUICK in self.weights else name
 
-    def grid(self, group: Group) -> dict[str, Any]:
-        """The group as arguments of `resolve`."""
+    def grid(self, group: Group) -> Grid:
+        """What the group's benchmark is asked for."""
         backbone = self.backbone(group.backbone)
-        return {
+        given = {
             "dataset": group.dataset,
             "data_root": self.roots.get(group.dataset),
             "categories": self.chosen(group.dataset),
@@ -90,6 +91,7 @@ class Inputs:
             "options": group.options,
             **self.more,
         }
+        return Grid.model_validate(given)
 
 
 def missing(planned: Sequence[Group], inputs: Inputs) -> list[str]:
@@ -113,17 +115,6 @@ def missing(planned: Sequence[Group], inputs: Inputs) -> list[str]:
         if name not in DETECTORS
     ]
     return lines
-
-
-def pairs(given: Sequence[str], option: str) -> dict[str, str]:
-    """["NAME=VALUE", ...] -> {NAME: VALUE}; ConfigError says what was expected."""
-    found = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not (name and equals and value):
-            raise ConfigError(f"{option} takes NAME=VALUE; got {text!r}")
-        found[name] = value
-    return found
 
 
 def _captioned() -> dict[str, list[str]]:

@@ -62,7 +62,7 @@ def run_group(
 ) -> bool:
     """Run what the group's benchmark misses; True if it is complete."""
     directory = folder / group.folder
-    benchmark = resolve(beside=folder, **inputs.grid(group))
+    benchmark = resolve(inputs.grid(group), beside=folder)
     create_or_replace(benchmark, directory)
     adopt(plan(benchmark), directory)
     return run_benchmark(benchmark, directory, share, tell, uri)

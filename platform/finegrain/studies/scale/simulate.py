@@ -38,7 +38,7 @@ class Job:
         return self.seconds + self.encode_seconds + len(self.copies) * self.copies_seconds
 
 
-# Measured by jobs/bench_overhead.py --trials 200 on 2026-11-25: two x86-64 cores at a load of 8.
+# Measured by benchmarks/bench_overhead.py --trials 200 on 2026-11-25: two x86-64 cores, load 8.
 # The driver in CPU time of its thread, 0.028 s a trial in all; MLflow in wall time, with real
 # checkpoints, 0.08 s of which are computed in the driver's process for a database file.
 START_SECONDS, FINISH_SECONDS = 0.014, 0.014

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
+from finegrain.benchmark.grid import Grid
 from finegrain.benchmark.plan import resolve
 from finegrain.benchmark.store import only_driver
 from finegrain.cluster.connect import Share
@@ -13,7 +13,9 @@ from finegrain.cluster.record import first_line, open_run
 from finegrain.errors import ConfigError
 from finegrain.evaluation.metrics import Scores
 from finegrain.files import write_text
-from finegrain.places import begun_folder, default_uri, new_folder
+from finegrain.places import begun_folder, new_folder, tracking_uri
+from finegrain.studies.search import spaces
+from finegrain.studies.search.choice import SearchChoice
 from finegrain.studies.search.confirm import check_seeds, confirm
 from finegrain.studies.search.report import ranked, write_search_report
 from finegrain.studies.search.run import run_settings
@@ -30,13 +32,13 @@ from finegrain.studies.search.study import write_study
 
 
 def start_searches(
-    grid: Mapping[str, Any], chosen: Mapping[str, Any], *, per_category: bool, output: Path | None
+    grid: Grid, chosen: SearchChoice, *, per_category: bool, output: Path | None
 ) -> list[Path]:
     """Write search.json of one search, or of one a category; returns their directories.
 
     Args:
-        grid: of `resolve`: a method, a number of shots, a seed.
-        chosen: the other fields of Search.
+        grid: of one method, one number of shots and one seed.
+        chosen: its space, how it is searched and judged.
         per_category: whether each category has a search of its own.
         output: folder of the searches; the default is named by the time.
     """
@@ -45,10 +47,10 @@ def start_searches(
         raise ConfigError(
             f"{found[0].parent} holds a search; continue it with --resume {directory}"
         )
-    if "metric" in chosen:
-        Scores.check_name(chosen["metric"])
-    benchmark = resolve(beside=directory.parent, **grid)
-    domains = described(load_space(str(chosen["space"])))
+    Scores.check_name(chosen.metric)
+    benchmark = resolve(grid, beside=directory.parent)
+    space = _place(chosen.space or benchmark.methods[0].partition(":")[0])
+    domains = described(load_space(space))
     if "training.epochs" in domains:
         raise ConfigError("training.epochs can't be searched: the scheduler stops settings early")
     joint = {directory: benchmark.categories}
@@ -56,9 +58,15 @@ def start_searches(
     searches = parted if per_category else joint
     for place, categories in searches.items():
         part = benchmark.model_copy(update={"categories": categories})
-        search = Search(benchmark=part, domains=domains, **chosen)
+        found = {"benchmark": part, "domains": domains, "space": space}
+        search = Search.model_validate(dict(chosen) | found)
         write_text(place / SEARCH, search.model_dump_json(indent=1) + "\n")
     return list(searches)
+
+
+def _place(space: str) -> str:
+    """FILE.py:FUNCTION, where FUNCTION alone is one of ours."""
+    return space if ":" in space else f"{Path(spaces.__file__).resolve()}:{space}"
 
 
 def begun_searches(name: str) -> list[Path]:
@@ -78,7 +86,7 @@ def run_search(
     tell: Tell,
     *,
     confirm_seeds: Sequence[int] = (),
-    tracking_uri: str | None = None,
+    uri: str | None = None,
 ) -> bool:
     """Run what is missing of a search; True if all settings have a score.
 
@@ -87,11 +95,11 @@ def run_search(
         share: what each setting gets of the cluster.
         tell: prints a line.
         confirm_seeds: which draw other shots for the best setting and the default.
-        tracking_uri: of MLflow.
+        uri: of MLflow.
     """
     search = read_search(directory)
     check_seeds(search, confirm_seeds)
-    uri = tracking_uri or default_uri(directory)
+    uri = uri or tracking_uri(directory.parent)
     with only_driver(directory):
         _run(search, directory, share, tell)
         settings = read_settings(directory)
@@ -168,8 +176,10 @@ def _record(
             failed=not best,
         )
     except Exception as error:  # whatever MLflow raises, the settings are safe on disk
-        tell(f"MLflow at {uri} failed: {first_line(error)}. The settings are safe in "
-             f"{directory}; jobs/search.py --resume {directory} records them again")  # fmt: skip
+        tell(
+            f"MLflow at {uri} failed: {first_line(error)}. The settings are safe in {directory}; "
+            f"`finegrain search --resume {directory}` records them again"
+        )
 
 
 def _metrics(search: Search, setting: Setting) -> dict[str, float]:

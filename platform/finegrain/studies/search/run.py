@@ -11,19 +11,19 @@ compares with what it sees from then on.
 """
 
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.samplers import RandomSampler, TPESampler
 from ray import tune
-from ray.tune import FailureConfig, RunConfig, TuneConfig
+from ray.tune import TuneConfig
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from finegrain.benchmark.plan import Trial, plan
-from finegrain.cluster.connect import Share, Unpickled, connect, last_words, snapshots
+from finegrain.cluster.connect import Share, connect
+from finegrain.cluster.tune import Config, Endings, process_worker, run_tune
 from finegrain.errors import InputError
 from finegrain.files import write_text
 from finegrain.studies.search.spec import (
@@ -71,26 +71,35 @@ def run_settings(search: Search, directory: Path, share: Share, report: Report) 
         directory=str(directory),
         share=share,
     )
-    with snapshots() as folder:
-        tune.Tuner(
-            tune.with_resources(trainable, share.resources),
-            tune_config=TuneConfig(
-                metric="value",
-                mode="max",
-                num_samples=missing,
-                search_alg=_searcher(search, known),
-                scheduler=_scheduler(search),
-                reuse_actors=True,
-                trial_dirname_creator=lambda trial: str(trial.trial_id),
-            ),
-            run_config=RunConfig(
-                name="samples",
-                storage_path=folder,
-                failure_config=FailureConfig(max_failures=RETRIES),
-                callbacks=[_Reporter(directory, report)],
-                verbose=0,
-            ),
-        ).fit()
+    settings = TuneConfig(
+        metric="value",
+        mode="max",
+        num_samples=missing,
+        search_alg=_searcher(search, known),
+        scheduler=_scheduler(search),
+        reuse_actors=True,
+        trial_dirname_creator=lambda trial: str(trial.trial_id),
+    )
+    run_tune(trainable, share, _endings(directory, report), settings, retries=RETRIES)
+
+
+def _endings(directory: Path, report: Report) -> Endings:
+    """Says how each setting ended, on disk and to whoever listens."""
+
+    def done(config: Config, _: Config) -> None:
+        setting = read_settings(directory).get(setting_key(config))
+        if setting and setting.status == "running":  # the scheduler stopped it
+            setting = setting.model_copy(update={"status": "stopped"})
+            store_setting(setting, directory)
+        report(setting or Setting(options=dict(config), status="failed", error=UNSEEN))
+
+    def died(config: Config, words: str) -> None:
+        """Nothing stays: resuming tries the setting anew."""
+        setting = Setting(options=dict(config), status="failed", error=words)
+        setting_path(setting, directory).unlink(missing_ok=True)
+        report(setting)
+
+    return Endings(done, died)
 
 
 def _searcher(search: Search, known: list[Setting]) -> OptunaSearch:
@@ -123,7 +132,7 @@ def _scheduler(search: Search) -> TrialScheduler | None:
 
 
 def _trainable(
-    config: dict[str, Any],
+    config: Config,
     search: dict[str, Any],
     trials: list[dict[str, Any]],
     directory: str,
@@ -132,7 +141,7 @@ def _trainable(
     """Runs in a Ray worker; each rung is on disk before Tune hears of it."""
     spec = Search.model_validate(search)
     setting = Setting(options=config)
-    steps = _worker(share.device, share.threads).run(
+    steps = process_worker(SettingWorker, share.device, share.threads).run(
         spec, [Trial.model_validate(trial) for trial in trials], config
     )
     try:
@@ -146,32 +155,3 @@ def _trainable(
     except InputError as error:  # the next try would end the same way
         failed = setting.model_copy(update={"status": "failed", "error": str(error)})
         store_setting(failed, Path(directory))
-
-
-@cache
-def _worker(device: str, threads: int) -> SettingWorker:
-    """The process's own: it outlives a setting, since Tune reuses its processes."""
-    return SettingWorker(device, threads)
-
-
-class _Reporter(Unpickled):
-    """Says how each setting ended, on disk and to whoever listens."""
-
-    def __init__(self, directory: Path, report: Report) -> None:
-        self._directory = directory
-        self._report = report
-
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Tune's word that the setting is done, or was stopped by the scheduler."""
-        setting = read_settings(self._directory).get(setting_key(trial.config))
-        if setting and setting.status == "running":
-            setting = setting.model_copy(update={"status": "stopped"})
-            store_setting(setting, self._directory)
-        self._report(setting or Setting(options=dict(trial.config), status="failed", error=UNSEEN))
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Tune's word that its process died once too often: nothing stays, resuming tries anew."""
-        options = dict(trial.config)
-        setting = Setting(options=options, status="failed", error=last_words(trial))
-        setting_path(setting, self._directory).unlink(missing_ok=True)
-        self._report(setting)

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from finegrain.benchmark.methods import with_options
 from finegrain.benchmark.plan import Benchmark, Trial
@@ -16,6 +16,7 @@ from finegrain.detectors import detector_class, method_options
 from finegrain.errors import ConfigError
 from finegrain.evaluation.metrics import Scores
 from finegrain.method.config import TrainingConfig
+from finegrain.studies.search.choice import SearchChoice
 
 Options = Mapping[str, Any]  # dotted option -> value
 SEARCH, SAMPLES = "search.json", "samples"
@@ -23,30 +24,18 @@ REDUCTION = 3  # ASHA keeps the best third at each rung
 RUNGS = 3
 
 
-class Search(BaseModel):
+class Search(SearchChoice):
     """A search, as it stands in search.json.
 
     Args:
         benchmark: of one method, one number of shots and one seed, which draws the shots.
         space: where the space is: FILE.py:FUNCTION.
         domains: its options and ranges as Tune writes them, so that a changed space is noticed.
-        settings: settings in all.
-        metric: of Scores, which is to be high.
-        objective: validation sees the shots alone; test is for study, and leaks.
-        study: the test score of every setting is measured beside, unseen by the search.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     benchmark: Benchmark
     space: str
     domains: dict[str, str]
-    samples: int = Field(default=30, ge=1)
-    searcher: Literal["random", "optuna"] = "optuna"
-    scheduler: Literal["asha", "none"] = "asha"
-    metric: str = "pixel_auroc"
-    objective: Literal["validation", "test"] = "validation"
-    study: bool = False
 
     @property
     def method(self) -> str:

@@ -8,16 +8,17 @@ import argparse
 import sys
 from functools import partial
 
+from benchmarks.serving import bench_serve, watch_scaling
 from finegrain.errors import InputError
-from finegrain.serving.bench import bench_serve, watch_scaling
-from finegrain.serving.config import ServingConfig, default_tracking_uri
+from finegrain.places import tracking_uri
+from finegrain.serving.config import ServingConfig
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60, help="of overload [60]")
     parser.add_argument("--requests", type=int, default=5000, help="of the memory run [5000]")
-    parser.add_argument("--tracking-uri", default=default_tracking_uri())
+    parser.add_argument("--tracking-uri", default=tracking_uri())
     parser.add_argument(
         "--scaling", action="store_true", help="only watch encoders come and go on two nodes"
     )

@@ -9,6 +9,7 @@ import numpy as np
 import psutil
 import torch
 
+from benchmarks.load import closed_loop, open_loop, taken_in_turn
 from finegrain.backbones import load_backbone
 from finegrain.checkpoint import load_detector, read_config
 from finegrain.serving.client import AsyncClient
@@ -16,7 +17,6 @@ from finegrain.serving.config import ServingConfig
 from finegrain.serving.encoder import Encoder, load_serving_backbone
 from finegrain.serving.examples import EXAMPLES, example_png
 from finegrain.serving.fusion import Loaded, verdict
-from finegrain.serving.load import closed_loop, open_loop, taken_in_turn
 from finegrain.serving.local import served
 from finegrain.serving.messages import Refusal
 from finegrain.tracking import Registry

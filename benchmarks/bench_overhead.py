@@ -14,6 +14,7 @@ import numpy as np
 import ray
 from PIL import Image
 
+from finegrain.benchmark.grid import Grid
 from finegrain.cluster.connect import Share
 from finegrain.cluster.full import full_benchmark
 from finegrain.studies.scale.replay import record_seconds
@@ -54,10 +55,10 @@ def empty_trials(trials: int) -> None:
         slots = int(ray.cluster_resources()["CPU"])
         ends: list[float] = []
         start, driver = time.perf_counter(), time.thread_time()
+        grid = Grid(dataset="folder", data_root=folder / "data", methods=("chance",),
+                    shots=(1,), seeds=tuple(range(trials)))  # fmt: skip
         full_benchmark(
-            {"dataset": "folder", "data_root": folder / "data", "methods": ["chance"],
-             "shots": [1], "seeds": range(trials)},
-            output=folder / "runs" / "overhead", resume=None, tracking_uri=None, share=Share(),
+            grid, output=folder / "runs" / "overhead", resume=None, uri=None, share=Share(),
             tell=lambda line: ends.append(time.perf_counter()) if line.startswith("[") else None,
         )  # fmt: skip
         total, driver = time.perf_counter() - start, time.thread_time() - driver

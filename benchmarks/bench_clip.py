@@ -5,7 +5,7 @@ import argparse
 
 import torch
 
-from finegrain.backbones.timing import time_images, time_prompts, untrained
+from benchmarks.timing import time_images, time_prompts, untrained
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Requests at a mean rate, whatever becomes of those before; latencies, stages and errors.
 
-python jobs/load_test.py http://127.0.0.1:8000 --rate 20 --seconds 30
-python jobs/load_test.py URL --category folder/screw --images shots/*.png
+python -m benchmarks.load_test http://127.0.0.1:8000 --rate 20 --seconds 30
+python -m benchmarks.load_test URL --category folder/screw --images shots/*.png
 """
 
 import argparse
@@ -12,9 +12,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from benchmarks.load import LoadReport, open_loop, taken_in_turn
 from finegrain.serving.client import AsyncClient, ScoringError
 from finegrain.serving.examples import EXAMPLES, example_png
-from finegrain.serving.load import LoadReport, open_loop, taken_in_turn
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """How recorded benchmarks would have gone on 1 to 256 workers, in each order of their trials.
 
-python jobs/simulate_scale.py runs/A runs/B --workers 1 8 64 --output runs/scale
+python -m benchmarks.simulate_scale runs/A runs/B --workers 1 8 64 --output runs/scale
 """
 
 import argparse
@@ -28,7 +28,9 @@ def main() -> int:
     add("--workers", type=int, nargs="+", default=[2**power for power in range(9)],
         help="[1 2 4 ... 256]")  # fmt: skip
     add("--output", type=Path, default=Path("runs/scale"), help="[runs/scale]")
-    add = parser.add_argument_group("seconds, as measured by jobs/bench_overhead.py").add_argument
+    add = parser.add_argument_group(
+        "seconds, as measured by benchmarks/bench_overhead.py"
+    ).add_argument
     add("--start", type=float, default=default.start, help="driver, a trial [%(default)s]")
     add("--finish", type=float, default=default.finish, help="driver, a trial [%(default)s]")
     add("--record", type=float, default=default.record, help="MLflow, a trial "

@@ -1,0 +1,89 @@
+"""What a user asks of a benchmark.
+
+A field here is an option of the command line as well (see cli/options.py): its description is the
+help, where {MODULE.TABLE} stands for the names in that table. Nothing dear is imported, so that
+`finegrain --help` is quick.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Selection = Literal["seeded", "published"]
+
+
+@dataclass(frozen=True)
+class Flag:
+    """How the command line has a field, where --its-name and its values would not do.
+
+    Args:
+        names: in place of --its-name.
+        metavar: what stands for a value in the help.
+        repeated: the option is given once for each value.
+    """
+
+    names: tuple[str, ...] = ()
+    metavar: str | None = None
+    repeated: bool = False
+
+
+class Record(BaseModel):
+    """Values that are checked, never change, and know no other names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataChoice(Record):
+    """What names the files of a category."""
+
+    dataset: str = Field("factory", description="{finegrain.data.DATASETS}")
+    data_root: Annotated[Path | None, Flag(metavar="DIR")] = Field(
+        None, description="folder of the categories; the factory is rendered where none is given"
+    )
+    shot_selection: Selection = Field(
+        "seeded", description="published: as in published results, mvtec, visa, realiad"
+    )
+    views: Annotated[tuple[str, ...], Flag(metavar="VIEW")] = Field(
+        (), description="of realiad: C1 to C5, or all [C1]"
+    )
+
+
+LATER = ("shot_selection", "views")  # newer than the first results: at their defaults not hashed
+
+
+class BackboneChoice(Record):
+    """What names the frozen image model."""
+
+    backbone: Annotated[str, Flag(("--backbone", "--clip"), "MODEL")] = Field(
+        "bundled", description="the frozen image model: {finegrain.backbones.BACKBONES}"
+    )
+    weights: Annotated[
+        str | None, Flag(("--backbone-weights", "--clip-weights"), "PATH|TAG")
+    ] = Field(
+        None,
+        description="of an open_clip model: a local file, or a tag that open_clip downloads; of a "
+        "ResNet or DINOv2: a local file, or hub",
+    )  # fmt: skip
+
+
+class Grid(BackboneChoice, DataChoice):
+    """Every category by every method, number of shots and seed; `resolve` checks it."""
+
+    categories: tuple[str, ...] = Field((), description="[all]")
+    methods: Annotated[tuple[str, ...], Flag(metavar="NAME[:VARIANT]")] = Field(
+        (),
+        description="{finegrain.detectors.DETECTORS} [all]; a variant has options of its own",
+    )
+    shots: tuple[int, ...] = Field((1, 2, 4), description="images that a detector is fitted on")
+    seeds: tuple[int, ...] = Field((0, 1, 2), description="which draw the shots and all randomness")
+    options: Annotated[tuple[str, ...], Flag(("--set",), "METHOD.OPTION=VALUE", repeated=True)] = (
+        Field((), description="an option of a detector, as JSON; may be repeated")
+    )
+    shot_list: Annotated[Path | None, Flag(metavar="JSON")] = Field(
+        None, description="{category: {K: [places in sorted train/good]}} [drawn by seed]"
+    )
+    captions: Annotated[Path | None, Flag(metavar="DIR")] = Field(
+        None, description="of YAML files, before the bundled ones"
+    )

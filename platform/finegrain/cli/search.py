@@ -1,0 +1,83 @@
+"""`finegrain search`."""
+
+import argparse
+
+from finegrain.benchmark.grid import DataChoice, Grid
+from finegrain.cli.command import Command, tell
+from finegrain.cli.options import (
+    OF_BACKBONE,
+    given,
+    grid_options,
+    model_options,
+    output_option,
+    resume_option,
+    share_options,
+    tracking_option,
+)
+from finegrain.errors import ConfigError
+from finegrain.studies.search.choice import SearchChoice
+
+
+def run(args: argparse.Namespace) -> int:
+    """Search a method's options over a Ray cluster without looking at a test image.
+
+    finegrain search --method finegrained --categories gear pcb --samples 30 --confirm-seeds 1 2
+    finegrain search --resume NAME
+
+    Settings are scored by defects painted onto changed copies of the shots; --study measures the
+    test score beside, and reports how well the one ranks settings as the other does.
+    """
+    grid, chosen = given(args, Grid), given(args, SearchChoice)
+    own = (args.method, args.shots_of_each, args.seed, args.output)
+    if args.resume and (grid or chosen or args.per_category or any(x is not None for x in own)):
+        raise ConfigError("--resume takes what the search began with; leave out the rest")
+    if not (args.resume or args.method):
+        raise ConfigError("give --method, or --resume")
+    from finegrain.cluster.connect import Share
+    from finegrain.studies.search.job import begun_searches, run_search, start_searches
+
+    if args.resume:
+        directories = begun_searches(args.resume)
+    else:
+        shots = 4 if args.shots_of_each is None else args.shots_of_each
+        grid |= {"methods": (args.method,), "shots": (shots,), "seeds": (args.seed or 0,)}
+        directories = start_searches(
+            Grid(**grid), SearchChoice(**chosen), per_category=args.per_category, output=args.output
+        )
+    share = Share(args.cpus_per_trial, args.gpus_per_trial)
+    complete = [
+        run_search(directory, share, tell, confirm_seeds=args.confirm_seeds, uri=args.uri)
+        for directory in directories
+    ]
+    return 0 if all(complete) else 1
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Its own."""
+    add = parser.add_argument_group("what is searched, not with --resume").add_argument
+    add("--method", help="of which detector")
+    add("--per-category", action="store_true", help="a search each, instead of one for all")
+    add = parser.add_argument_group("on what, not with --resume").add_argument
+    add("--shots", type=int, dest="shots_of_each", help="[4]")
+    add("--seed", type=int, help="draws the shots and all randomness [0]")
+    add = parser.add_argument_group("where").add_argument
+    add("--confirm-seeds", nargs="+", type=int, default=[], metavar="SEED",
+        help="put the best setting beside the default on shots that these draw")  # fmt: skip
+
+
+COMMAND = Command(
+    "search",
+    run,
+    [
+        model_options(SearchChoice, title="what is searched, not with --resume"),
+        grid_options(
+            *DataChoice.model_fields, "categories", *OF_BACKBONE, "options", "captions",
+            title="on what, not with --resume",
+        ),
+        output_option("folder of the search [runs/search-TIME]"),
+        resume_option(),
+        tracking_option("beside the output"),
+        share_options(),
+    ],
+    arguments,
+)  # fmt: skip
