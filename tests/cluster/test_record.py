@@ -1,11 +1,16 @@
 """What becomes of results while MLflow fails, with a tracking store that does as it is told."""
 
+import csv
+import io
+
 import pytest
 
 from finegrain.benchmark.grid import Grid
 from finegrain.benchmark.plan import TrialResult, plan, resolve
+from finegrain.benchmark.report import csv_text
 from finegrain.cluster import record
 from finegrain.cluster.record import Recorder
+from finegrain.evaluation.metrics import Scores
 
 
 class Store:
@@ -15,6 +20,7 @@ class Store:
         self.away = False
         self.opened = 0
         self.recorded = []
+        self.metrics = []
         self.run_id = "parent"
 
     def open(self, *_):
@@ -22,9 +28,10 @@ class Store:
         self.opened += 1
         return self
 
-    def record(self, name, digest, **_):
+    def record(self, name, digest, *, metrics, **_):
         self._check()
         self.recorded.append(name)
+        self.metrics.append(metrics)
 
     def finish(self, **_):
         self._check()
@@ -91,3 +98,21 @@ def test_an_absent_store_is_told_of_twice(benchmark, tmp_path, store):
     assert recorder.failed
     assert len(told) == 2
     assert f"record them later with `finegrain record {tmp_path}`" in told[1]
+
+
+def test_shares_are_percent_as_scores_are(benchmark, tmp_path, store):
+    trial = plan(benchmark)[0]
+    result = TrialResult(
+        trial=trial,
+        config_hash=trial.config_hash(),
+        status="ok",
+        scores=Scores(image_auroc=0.5),
+        fit_seconds=2.5,
+        false_alarms=0.25,
+        detected=1.0,
+    )
+    Recorder(benchmark, tmp_path, "http://tracking", print)._record(result)
+    expected = {"image_auroc": 50.0, "false_alarms": 25.0, "detected": 100.0, "fit_seconds": 2.5}
+    assert store.metrics == [expected]
+    row = next(csv.DictReader(io.StringIO(csv_text([trial], {trial.name: result}))))
+    assert {name: float(row[name]) for name in expected} == expected

@@ -38,7 +38,7 @@ class Command:
 
     name: str
     run: Callable[[argparse.Namespace], int]
-    options: Sequence[argparse.ArgumentParser] = ()
+    options: Sequence[Parser] = ()
     arguments: Callable[[argparse.ArgumentParser], None] = lambda _: None
 
     @property

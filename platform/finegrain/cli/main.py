@@ -77,15 +77,15 @@ def exit_status(work: Callable[[], int]) -> int:
         return work()
     except ValidationError as error:
         print(f"error: {_mistakes(error)}", file=sys.stderr)
-    except (InputError, OSError, *_of_mlflow()) as error:
+    except _to_be_mended() as error:
         print(f"error: {error}", file=sys.stderr)
     return WRONG
 
 
-def _of_mlflow() -> tuple[type[Exception], ...]:
-    """MLflow's own error; none where nothing has imported MLflow, and so can't have raised it."""
-    module = sys.modules.get("mlflow.exceptions")
-    return (module.MlflowException,) if module else ()
+def _to_be_mended() -> tuple[type[Exception], ...]:
+    """Errors that a user can mend; MLflow's own only where it was imported and so can be raised."""
+    mlflow = sys.modules.get("mlflow.exceptions")
+    return (InputError, OSError, *((mlflow.MlflowException,) if mlflow else ()))
 
 
 def _mistakes(error: ValidationError) -> str:

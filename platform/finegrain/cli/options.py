@@ -25,7 +25,7 @@ def model_options(
     title: str,
     required: Sequence[str] = (),
     defaults: Mapping[str, object] | None = None,
-) -> argparse.ArgumentParser:
+) -> Parser:
     """A parent with an option for each of a model's fields, or for those named.
 
     Args:
@@ -83,12 +83,12 @@ def grid_options(
     title: str = "on what",
     required: Sequence[str] = (),
     defaults: Mapping[str, object] | None = None,
-) -> argparse.ArgumentParser:
+) -> Parser:
     """Those of the grid, or of some of its fields."""
     return model_options(Grid, *names, title=title, required=required, defaults=defaults)
 
 
-def share_options() -> argparse.ArgumentParser:
+def share_options() -> Parser:
     """--cpus-per-trial and --gpus-per-trial."""
     parent = Parser(add_help=False)
     add = parent.add_argument_group("what each trial gets of the cluster").add_argument
@@ -97,14 +97,14 @@ def share_options() -> argparse.ArgumentParser:
     return parent
 
 
-def output_option(text: str) -> argparse.ArgumentParser:
+def output_option(text: str) -> Parser:
     """--output, with what its help says of it."""
     parent = Parser(add_help=False)
     parent.add_argument_group("where").add_argument("--output", type=Path, metavar="DIR", help=text)
     return parent
 
 
-def resume_option() -> argparse.ArgumentParser:
+def resume_option() -> Parser:
     """--resume."""
     parent = Parser(add_help=False)
     parent.add_argument_group("where").add_argument(
@@ -113,7 +113,7 @@ def resume_option() -> argparse.ArgumentParser:
     return parent
 
 
-def tracking_option(place: str = "in the folder of runs") -> argparse.ArgumentParser:
+def tracking_option(place: str = "in the folder of runs") -> Parser:
     """--tracking-uri; its default is `places.tracking_uri`."""
     parent = Parser(add_help=False)
     parent.add_argument_group("where").add_argument(

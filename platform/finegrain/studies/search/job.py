@@ -58,8 +58,8 @@ def start_searches(
     searches = parted if per_category else joint
     for place, categories in searches.items():
         part = benchmark.model_copy(update={"categories": categories})
-        found = {"benchmark": part, "domains": domains, "space": space}
-        search = Search.model_validate(dict(chosen) | found)
+        own = {"benchmark": part, "domains": domains, "space": space}
+        search = Search.model_validate(dict(chosen) | own)
         write_text(place / SEARCH, search.model_dump_json(indent=1) + "\n")
     return list(searches)
 

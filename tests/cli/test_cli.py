@@ -1,0 +1,189 @@
+"""The command line: quick to answer, each option once, mistakes in one line."""
+
+import json
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mlflow.exceptions import MlflowException
+
+from finegrain.benchmark.grid import Grid
+from finegrain.benchmark.trial import failed
+from finegrain.cli.main import COMMANDS, exit_status, main
+from finegrain.cli.options import given, grid_options
+from finegrain.cluster import full
+from finegrain.errors import ConfigError
+from finegrain.serving.config import ServingConfig
+from tests.conftest import PLATE
+
+JOBS = sorted((Path(__file__).parents[2] / "jobs").glob("*.py"))
+DEAR = {"torch", "ray", "mlflow", "scipy", "sklearn"}
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def refused(capsys, *arguments):
+    """What a command says of a mistake, which is one line."""
+    with pytest.raises(SystemExit) as ended:
+        sys.exit(main(arguments))  # argparse exits by itself
+    assert ended.value.code == 2
+    said = capsys.readouterr().err.splitlines()
+    assert "Traceback" not in said[0]
+    return said[-1].partition("error: ")[2]
+
+
+def test_help_and_wrong_arguments_are_answered_without_torch_or_ray():
+    wrong = (["--help"], ["benchmark", "--shots", "x"], ["paper", "--table", "9"],
+             ["ablations", "no"], ["search"], ["promote", "--rollback", "pcb"],
+             ["serve", "--set", "x"], ["compare"])  # fmt: skip
+    code = f"""
+import contextlib, sys
+from finegrain.cli.main import main
+for arguments in {wrong}:
+    with contextlib.suppress(SystemExit):
+        assert main(arguments) == 2
+print("\\n".join(sys.modules))
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stderr.count("error: ") == len(wrong) - 1
+    loaded = set(found.stdout.splitlines())
+    assert "finegrain.cli.ablations" in loaded
+    assert loaded & DEAR == set()
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_every_command_tells_of_itself(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([command.name, "--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"usage: finegrain {command.name}")
+    assert command.text.splitlines()[0] in said
+    assert "{finegrain" not in said
+
+
+def test_the_help_of_a_benchmark_names_what_there_is(capsys):
+    with pytest.raises(SystemExit):
+        main(["benchmark", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    for part in ("factory, folder, mvtec", "patchcore", "ViT-B-16-plus-240", "[1 2 4]", "[bundled]",
+                 "--backbone MODEL, --clip MODEL", "{seeded,published}"):  # fmt: skip
+        assert part in said
+
+
+def test_every_field_of_the_grid_is_an_option():
+    line = """--dataset realiad --data-root data --shot-selection published --views C1 C2
+        --clip ViT-B-16 --clip-weights openai --categories a b --methods padim spade:two
+        --shots 1 8 --seeds 5 --set padim.epsilon=1 --set spade:two.k=[2] --shot-list list.json
+        --captions words"""
+    args = grid_options().parse_args(line.split())
+    assert set(given(args, Grid)) == set(Grid.model_fields)
+    assert Grid(**given(args, Grid)) == Grid(
+        dataset="realiad",
+        data_root=Path("data"),
+        shot_selection="published",
+        views=("C1", "C2"),
+        backbone="ViT-B-16",
+        weights="openai",
+        categories=("a", "b"),
+        methods=("padim", "spade:two"),
+        shots=(1, 8),
+        seeds=(5,),
+        options=("padim.epsilon=1", "spade:two.k=[2]"),
+        shot_list=Path("list.json"),
+        captions=Path("words"),
+    )
+
+
+def test_what_is_not_given_stays_the_grids_own():
+    assert given(grid_options().parse_args([]), Grid) == {}
+    fewer = grid_options("shots", defaults={"shots": (4,)}).parse_args([])
+    assert vars(fewer) == {"shots": (4,)}
+    named = grid_options().parse_args(["--backbone", "resnet18", "--backbone-weights", "hub"])
+    assert given(named, Grid) == {"backbone": "resnet18", "weights": "hub"}
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.stem)
+def test_a_job_is_its_command(job, monkeypatch, capsys):
+    assert job.stat().st_mode & 0o111, f"ray job submit can't start {job}"
+    monkeypatch.setattr(sys, "argv", [str(job), "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(job), run_name="__main__")
+    assert ended.value.code == 0
+    assert "usage: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["serve", "--set", "x"], "--set takes NAME=VALUE; got 'x'"),
+        (["serve", "--set", "encoder_cpus=0"], "encoder_cpus: Input should be greater than 0"),
+        (["serve", "--set", "speed=1"], "speed: Extra inputs are not permitted, got '1'"),
+        (["serve", "--set", "clip=vgg"], "no backbone 'vgg'"),
+        (["promote"], "give RUN_ID, --from-benchmark NAME or --rollback"),
+        (["promote", "--rollback", "pcb"], "--rollback takes DATASET/CATEGORY, e.g. factory/pcb"),
+        (["promote", "run", "--metric", "aupro_30"], "--metric chooses among the trials"),
+        (["promote", "a" * 32, "--tracking-uri", "sqlite:///absent/m.db"], "unable to open"),
+        (["paper", "--table", "1", "--shot-selection", "x"], "argument --shot-selection: invalid"),
+        (["paper", "--table", "1", "--data-root", "visa"], "--data-root takes NAME=VALUE; got"),
+        (["search", "--resume", "a", "--seed", "0"], "--resume takes what the search began with"),
+        (["search", "--resume", "absent"], "absent holds no search.json"),
+        (["search", "--method", "padim", "--metric", "x"], "x"),
+        (["benchmark", "--resume", "a", "--views", "C1", "--output", "b"], "leave out views, out"),
+        (["tables", "absent"], "holds no benchmark.json"),
+        (["record", "absent"], "holds no benchmark.json"),
+        (["check", "--dataset", "folder", "--data-root", "absent"], "absent is not a folder"),
+        (["caption"], "building needs --endpoint"),
+        (["regions", "--backbone", "vgg"], "no backbone 'vgg'"),
+        (["compare", "absent", "--metric", "speed"], "no metric speed"),
+        (["exam", "--model", "absent"], "absent"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(capsys, arguments, message):
+    assert message in refused(capsys, *arguments)
+
+
+def test_only_what_a_user_can_mend_is_caught(capsys):
+    def raising(error):
+        def work():
+            raise error
+
+        return work
+
+    for error in (ConfigError("a wish"), OSError("a disk"), MlflowException("a server")):
+        assert exit_status(raising(error)) == 2
+        assert f"error: {error}" in capsys.readouterr().err
+    with pytest.raises(KeyError):
+        exit_status(raising(KeyError("ours")))
+
+
+def test_serving_options_are_settings():
+    assert ServingConfig(tracking_uri="x", max_in_flight="3").max_in_flight == 3
+
+
+def test_an_ablation_follows_a_changed_grid(plates, tmp_path, monkeypatch):
+    captions = tmp_path / "captions"
+    captions.mkdir()
+    for name in ("plate_a", "plate_b"):
+        (captions / f"{name}.json").write_text(json.dumps(PLATE | {"category": name}))
+    planned = []
+
+    def run_missing(trials, *rest):
+        planned.append(trials)
+        *_, report = rest
+        for trial in trials:
+            report(failed(trial, "not run"))
+
+    monkeypatch.setattr(full, "run_missing", run_missing)
+    line = ["ablations", "matching", "--dataset", "folder", "--data-root", str(plates)]
+    line += ["--captions", str(captions), "--output", str(tmp_path / "out")]
+    assert main([*line, "--seeds", "0", "--shots", "1"]) == 1
+    assert main([*line, "--seeds", "0", "1", "--shots", "1", "2"]) == 1
+    assert [len(trials) for trials in planned] == [3 * 2, 3 * 2 * 2 * 2]
+    stored = json.loads((tmp_path / "out" / "matching" / "benchmark.json").read_text())
+    assert (stored["seeds"], stored["shots"]) == ([0, 1], [1, 2])
