@@ -7,16 +7,25 @@ import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from pydantic.fields import FieldInfo
 
-from finegrain.benchmark.grid import BackboneChoice, Flag, Grid
+from finegrain.benchmark.grid import BackboneChoice, Flag, Grid, Record
 from finegrain.cli.command import Parser
 from finegrain.errors import ConfigError
 
 OF_BACKBONE = tuple(BackboneChoice.model_fields)
+
+
+class OneFit(Record):
+    """One number of shots and one seed, where a grid has several."""
+
+    number: Annotated[int, Flag(("--shots",), "K")] = Field(
+        4, description="images that a detector is fitted on"
+    )
+    seed: int = Field(0, description="draws the shots and all randomness")
 
 
 def model_options(

@@ -4,7 +4,14 @@ import argparse
 
 from finegrain.benchmark.grid import BackboneChoice
 from finegrain.cli.command import Command, tell
-from finegrain.cli.options import OF_BACKBONE, given, grid_options, output_option
+from finegrain.cli.options import (
+    OF_BACKBONE,
+    OneFit,
+    given,
+    grid_options,
+    model_options,
+    output_option,
+)
 from finegrain.errors import ConfigError
 
 
@@ -25,8 +32,9 @@ def run(args: argparse.Namespace) -> int:
     clip = load_backbone(chosen.backbone, weights=chosen.weights)
     if not isinstance(clip, FrozenClip):
         raise ConfigError(f"{chosen.backbone} reads no captions; take a CLIP")
+    fit = OneFit(**given(args, OneFit))
     study, pictures = study_regions(
-        clip, args.categories or list(CATEGORIES), args.shots, args.seed, tell
+        clip, args.categories or list(CATEGORIES), fit.number, fit.seed, tell
     )
     output = args.output or runs_folder() / "regions"
     for name, picture in pictures.items():
@@ -38,12 +46,16 @@ def run(args: argparse.Namespace) -> int:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Its own."""
-    add = parser.add_argument
-    add("categories", nargs="*", help="{finegrain.factory.CATEGORIES} [all]")
-    add("--shots", type=int, default=4, help="[%(default)s]")
-    add("--seed", type=int, default=0, help="[%(default)s]")
+    parser.add_argument("categories", nargs="*", help="{finegrain.factory.CATEGORIES} [all]")
 
 
 COMMAND = Command(
-    "regions", run, [grid_options(*OF_BACKBONE), output_option("[runs/regions]")], arguments
+    "regions",
+    run,
+    [
+        model_options(OneFit, title="on what"),
+        grid_options(*OF_BACKBONE),
+        output_option("[runs/regions]"),
+    ],
+    arguments,
 )

@@ -6,6 +6,7 @@ from finegrain.benchmark.grid import DataChoice, Grid
 from finegrain.cli.command import Command, tell
 from finegrain.cli.options import (
     OF_BACKBONE,
+    OneFit,
     given,
     grid_options,
     model_options,
@@ -27,9 +28,8 @@ def run(args: argparse.Namespace) -> int:
     Settings are scored by defects painted onto changed copies of the shots; --study measures the
     test score beside, and reports how well the one ranks settings as the other does.
     """
-    grid, chosen = given(args, Grid), given(args, SearchChoice)
-    own = (args.method, args.shots_of_each, args.seed, args.output)
-    if args.resume and (grid or chosen or args.per_category or any(x is not None for x in own)):
+    grid, one, chosen = (given(args, model) for model in (Grid, OneFit, SearchChoice))
+    if args.resume and (grid or one or chosen or args.method or args.output or args.per_category):
         raise ConfigError("--resume takes what the search began with; leave out the rest")
     if not (args.resume or args.method):
         raise ConfigError("give --method, or --resume")
@@ -39,8 +39,8 @@ def run(args: argparse.Namespace) -> int:
     if args.resume:
         directories = begun_searches(args.resume)
     else:
-        shots = 4 if args.shots_of_each is None else args.shots_of_each
-        grid |= {"methods": (args.method,), "shots": (shots,), "seeds": (args.seed or 0,)}
+        fit = OneFit(**one)
+        grid |= {"methods": (args.method,), "shots": (fit.number,), "seeds": (fit.seed,)}
         directories = start_searches(
             Grid(**grid), SearchChoice(**chosen), per_category=args.per_category, output=args.output
         )
@@ -57,9 +57,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("what is searched, not with --resume").add_argument
     add("--method", help="of which detector")
     add("--per-category", action="store_true", help="a search each, instead of one for all")
-    add = parser.add_argument_group("on what, not with --resume").add_argument
-    add("--shots", type=int, dest="shots_of_each", help="[4]")
-    add("--seed", type=int, help="draws the shots and all randomness [0]")
     add = parser.add_argument_group("where").add_argument
     add("--confirm-seeds", nargs="+", type=int, default=[], metavar="SEED",
         help="put the best setting beside the default on shots that these draw")  # fmt: skip
@@ -70,6 +67,7 @@ COMMAND = Command(
     run,
     [
         model_options(SearchChoice, title="what is searched, not with --resume"),
+        model_options(OneFit, title="on what, not with --resume"),
         grid_options(
             *DataChoice.model_fields, "categories", *OF_BACKBONE, "options", "captions",
             title="on what, not with --resume",
