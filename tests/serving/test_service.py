@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from finegrain.decision import Verdict
 from finegrain.evaluation.figures import png
 from finegrain.serving.client import AsyncClient, Client, ScoringError
 from finegrain.serving.config import API_KEY, ServingConfig
 from finegrain.serving.http import make_app
 from finegrain.serving.load import closed_loop, open_loop
-from finegrain.serving.messages import Refusal, Scored, ScoredImages
+from finegrain.serving.messages import Refusal, ScoredImages
 from finegrain.serving.service import ATTEMPTS, ScoringService, ServiceError
 from finegrain.tracking import Champion
 
@@ -51,8 +52,8 @@ class FakeGraph:
                 await self.before(self.calls)
         finally:
             self.now -= 1
-        one = Scored(0.7, 0.5, True, "Rejected", [], 16, 16)
-        return ScoredImages((one,) * len(images), "3", "patchcore", None, 1.0, 2.0, 3.0, 1)
+        one, count = Verdict(0.7, 0.5, True, "Rejected", (), 16, 16), len(images)
+        return ScoredImages((one,) * count, ({},) * count, "3", "patchcore", None, 1.0, 2.0, 3.0, 1)
 
     def overloaded(self, error):
         return isinstance(error, FullQueueError)

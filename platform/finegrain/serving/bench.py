@@ -11,11 +11,11 @@ import torch
 
 from finegrain.backbones import load_backbone
 from finegrain.checkpoint import load_detector, read_config
+from finegrain.decision import decide
 from finegrain.serving.client import AsyncClient
 from finegrain.serving.config import ServingConfig
 from finegrain.serving.encoder import Encoder, load_serving_backbone
 from finegrain.serving.examples import EXAMPLES, example_png
-from finegrain.serving.fusion import Loaded, verdict
 from finegrain.serving.load import closed_loop, open_loop, taken_in_turn
 from finegrain.serving.local import served
 from finegrain.serving.messages import Refusal
@@ -126,7 +126,7 @@ def direct(
     folder = registry.fetch(champion, champion.version, settings.cache.expanduser())
     backbone = load_backbone(settings.clip, weights=settings.clip_weights)
     detector = load_detector(folder, backbone)
-    loaded = Loaded(champion.version, detector, read_config(folder).thresholds)
+    thresholds = read_config(folder).thresholds
     encoder = Encoder(backbone, torch.get_num_threads())
     times = []
     for turn in range(repeats + 3):
@@ -134,10 +134,8 @@ def direct(
         [prepared] = encoder.prepare([contents[turn % len(contents)]], preview=False)
         assert not isinstance(prepared, Refusal)
         [tokens] = encoder.encode([prepared[1]])
-        found = detector.score(tokens)
-        matched = None if found.matched is None else found.matched[0].reshape(tokens.grid)
-        scores = float(found.image_scores[0])
-        verdict(loaded, prepared[0], scores, found.anomaly_maps[0], matched, ())
+        size = (prepared[0].width, prepared[0].height)
+        decide(detector.score(tokens), thresholds, [size], units=detector.units, grid=tokens.grid)
         times.append(1000 * (time.perf_counter() - start))
     return median(times[3:])
 

@@ -4,28 +4,21 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from finegrain.backbones import RemoteBackbone
 from finegrain.checkpoint import load_detector, read_config
-from finegrain.decision.regions import Region, Thresholds, find_regions
+from finegrain.decision import Thresholds, Verdict, decide
 from finegrain.detectors import Detector
 from finegrain.errors import InputError
-from finegrain.serving.messages import EncodedImages, Refusal, Scored, ScoredImages, Seen
-from finegrain.serving.pictures import (
-    components_layer,
-    heatmap_layer,
-    matched_components,
-    overlay_png,
-)
+from finegrain.serving.messages import EncodedImages, Refusal, ScoredImages
+from finegrain.serving.pictures import drawn
 from finegrain.tracking import Champion, Registry
 
 log = logging.getLogger("ray.serve")
-NEAR_PEAK = 0.9  # of the map's maximum: what counts as its highest place
 
 
 @dataclass(frozen=True)
@@ -116,27 +109,30 @@ class Fusion:
         loaded = slot.current
         assert loaded is not None
         start = time.perf_counter()
-        prediction = loaded.detector.score(encoded.tokens())
-        images: list[Scored | Refusal] = []
-        row = 0
-        for seen in encoded.images:
-            if isinstance(seen, Refusal):
-                images.append(seen)
-                continue
-            matched = None if prediction.matched is None else prediction.matched[row]
-            images.append(
-                verdict(
-                    loaded,
-                    seen,
-                    float(prediction.image_scores[row]),
-                    prediction.anomaly_maps[row],
-                    None if matched is None else matched.reshape(encoded.grid),
-                    pictures,
-                )
+        readable = [image for image in encoded.images if not isinstance(image, Refusal)]
+        decided = iter(
+            decide(
+                loaded.detector.score(encoded.tokens()),
+                loaded.thresholds,
+                [(image.width, image.height) for image in readable],
+                units=loaded.detector.units,
+                grid=encoded.grid,
             )
-            row += 1
+        )
+        images: list[Verdict | Refusal] = []
+        files: list[dict[str, bytes]] = []
+        for image in encoded.images:
+            if isinstance(image, Refusal):
+                images.append(image)
+                files.append({})
+                continue
+            verdict = next(decided)
+            files.append(drawn(verdict, image.preview, pictures))
+            sent = verdict.anomaly_map if "map" in pictures else None
+            images.append(replace(verdict, anomaly_map=sent, matched=None))
         return ScoredImages(
             images=tuple(images),
+            pictures=tuple(files),
             version=loaded.version,
             detector=loaded.detector.name,
             refused=slot.warning,
@@ -186,72 +182,3 @@ class Fusion:
             if slot.current is None:
                 raise
             log.warning("%s version %s can't be fetched: %s", champion.key, version, error)
-
-
-def verdict(
-    loaded: Loaded,
-    seen: Seen,
-    score: float,
-    anomaly_map: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
-    matched: np.ndarray[tuple[int, ...], np.dtype[np.int16]] | None,
-    pictures: Sequence[str],
-) -> Scored:
-    """Decision, regions and pictures of one image."""
-    thresholds, units = loaded.thresholds, loaded.detector.units
-    regions: list[Region] = []
-    size = (seen.width, seen.height)
-    if thresholds:
-        regions = find_regions(anomaly_map, thresholds.pixel, size, matched, units)
-    pixel = thresholds.pixel if thresholds else None
-    files = {}
-    if "overlay" in pictures and seen.preview is not None:
-        files["overlay"] = overlay_png(seen.preview, anomaly_map, pixel)
-    if "heatmap" in pictures:
-        files["heatmap"] = heatmap_layer(anomaly_map, pixel)
-    if "components" in pictures and matched is not None:
-        files["components"] = components_layer(matched)
-    rejected = score > thresholds.image if thresholds else None
-    suspect = None
-    if rejected and not regions:
-        near_peak = NEAR_PEAK * float(anomaly_map.max())
-        suspect = next(iter(find_regions(anomaly_map, near_peak, size, matched, units)), None)
-    return Scored(
-        score=score,
-        threshold=thresholds.image if thresholds else None,
-        rejected=rejected,
-        reason=reason(rejected, regions, suspect),
-        regions=regions,
-        width=seen.width,
-        height=seen.height,
-        components=[] if matched is None else matched_components(matched, units),
-        pictures=files,
-        anomaly_map=anomaly_map if "map" in pictures else None,
-    )
-
-
-def reason(rejected: bool | None, regions: Sequence[Region], suspect: Region | None = None) -> str:
-    """One sentence that tells an operator what was decided and why.
-
-    Args:
-        rejected: None where there is no threshold.
-        regions: above their threshold, the highest first.
-        suspect: where the map is highest, of an image that is rejected without a region.
-    """
-    if rejected is None:
-        return "No decision: this checkpoint was not calibrated."
-    if not (regions or rejected):
-        return "Accepted: nothing stands out."
-    if not regions:
-        whole = "Rejected: the image as a whole scores above its threshold, though no region does"
-        return f"{whole}; the highest is {_centre(suspect)}." if suspect else f"{whole}."
-    worst = regions[0]
-    place = f" at the {worst.component}" if worst.component else ""
-    where = f"{len(regions)} region{'s' * (len(regions) > 1)} above the threshold, the highest"
-    start = "Rejected" if rejected else "Accepted, though there is a trace"
-    return f"{start}: {where}{place} ({100 * worst.area:.1f} % of the image)."
-
-
-def _centre(region: Region) -> str:
-    left, top, right, bottom = region.box
-    component = f" at the {region.component}" if region.component else ""
-    return f"around pixel {(left + right) // 2}, {(top + bottom) // 2}{component}"

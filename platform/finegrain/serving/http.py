@@ -11,9 +11,10 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from finegrain.captions import Caption
+from finegrain.decision import Verdict
 from finegrain.serving.access import check_access, read_images
 from finegrain.serving.examples import EXAMPLES, canary, example_png
-from finegrain.serving.messages import Refusal, Scored
+from finegrain.serving.messages import Refusal
 from finegrain.serving.protocol_v2 import v2_router
 from finegrain.serving.schemas import (
     CategoriesAnswer,
@@ -125,10 +126,9 @@ def _add_scoring(app: FastAPI, service: ScoringService) -> None:
         first = answered.scored.images[0]
         if isinstance(first, Refusal) and len(images) == 1:
             raise ServiceError(first)
-        if heatmap and isinstance(first, Scored):
-            return Response(
-                first.pictures["overlay"], media_type="image/png", headers=_brief(first)
-            )
+        if heatmap and isinstance(first, Verdict):
+            overlay = answered.scored.pictures[0]["overlay"]
+            return Response(overlay, media_type="image/png", headers=_brief(first))
         answer = ScoreAnswer.of(
             answered.key, answered.champion.model, answered.scored, answered.total_ms
         )
@@ -169,12 +169,12 @@ def _pictures(given: str | None, overlay: bool) -> list[str]:
     return [*wanted, *(["overlay"] if overlay and "overlay" not in wanted else [])]
 
 
-def _brief(scored: Scored) -> dict[str, str]:
+def _brief(verdict: Verdict) -> dict[str, str]:
     """The verdict as headers of a picture."""
     return {
-        "X-Score": f"{scored.score:.6g}",
-        "X-Threshold": "" if scored.threshold is None else f"{scored.threshold:.6g}",
-        "X-Rejected": json.dumps(scored.rejected),
+        "X-Score": f"{verdict.score:.6g}",
+        "X-Threshold": "" if verdict.threshold is None else f"{verdict.threshold:.6g}",
+        "X-Rejected": json.dumps(verdict.rejected),
     }
 
 
