@@ -319,7 +319,7 @@ def test_no_request_fails_while_replicas_die_and_champions_change(server, champi
             time.sleep(0.05)
 
     wait_for(20)
-    for name in ("Encoder", "Fusion"):
+    for name in ("Encoder", "Scorer"):
         replicas(server, name)[0].kill()
         wait_for(len(versions) + 20)
     promoted = champions.registry.promote(better)

@@ -34,10 +34,9 @@ class FakeGraph:
 
     def __init__(self, before=None):
         self.before = before
-        self.calls = self.now = self.most = self.lookups = 0
+        self.calls = self.now = self.most = 0
 
     async def champions(self):
-        self.lookups += 1
         return {"folder/plate": Champion("folder", "plate", "3")}
 
     async def caption(self, _dataset, _category):
@@ -158,18 +157,6 @@ def test_an_answer_that_never_comes_is_asked_for_again():
     assert graph.calls == 2
 
 
-def test_champions_are_looked_up_once_a_while():
-    graph = FakeGraph()
-    scoring = service(graph, poll_seconds=60)
-
-    async def often():
-        for _ in range(5):
-            await scoring.score("folder", "plate", [IMAGE])
-
-    asyncio.run(often())
-    assert graph.lookups == 1
-
-
 def asked(app, key=None, client=("127.0.0.1", 1), host="127.0.0.1:8000", **headers):
     async def send():
         transport = httpx.ASGITransport(app, client=client)
@@ -203,12 +190,25 @@ def test_without_a_key_only_loopback_is_answered(monkeypatch):
     assert asked(app, **{"x-forwarded-for": "10.0.0.1"}).status_code == 403
 
 
+def test_files_with_the_names_of_before_are_read():
+    before = {"clip": "ViT-B-32", "clip_weights": "laion", "fusion_max_replicas": "3"}
+    config = ServingConfig.model_validate(before)
+    assert (config.backbone, config.backbone_weights) == ("ViT-B-32", "laion")
+    assert config.scorer_max_replicas == 3
+    assert config == ServingConfig(
+        tracking_uri=config.tracking_uri, backbone="ViT-B-32", backbone_weights="laion",
+        scorer_max_replicas=3,
+    )  # fmt: skip
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        ServingConfig.model_validate({"clip": "bundled", "backbone": "bundled"})
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"encoder_max_ongoing": 4}, "never fills"),
         ({"encoder_min_replicas": 3}, "below encoder_min_replicas 3"),
-        ({"clip": "resnet"}, "no backbone 'resnet'"),
+        ({"backbone": "resnet"}, "no backbone 'resnet'"),
         ({"batchsize": 4}, "Extra inputs"),
     ],
 )

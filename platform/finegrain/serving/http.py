@@ -118,7 +118,7 @@ def _add_scoring(app: FastAPI, service: ScoringService) -> None:
         await service.champion(dataset, category)  # both before a body is read
         service.check_room()
         wanted = _pictures(pictures, heatmap is not None)
-        images = await read_images(request, service.settings)
+        images = await read_images(request, service.config)
         if heatmap and len(images) > 1:
             message = f"heatmap=png answers one image; {len(images)} came. Use pictures=overlay"
             raise ServiceError(Refusal(422, "one_image", message))

@@ -26,8 +26,8 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What fusion needs of an image beside its tokens; the preview only where pictures are due."""
+class ReadImage:
+    """What is left of an image beside its tokens; the preview only where pictures are due."""
 
     width: int
     height: int
@@ -48,7 +48,7 @@ class EncodedImages:
         batch_images: size of the batch that the first image was encoded in.
     """
 
-    images: tuple[Seen | Refusal, ...]
+    images: tuple[ReadImage | Refusal, ...]
     class_tokens: Half
     patches: Half
     memories: tuple[Half, ...]

@@ -103,7 +103,7 @@ def v2_router(service: ScoringService) -> APIRouter:
     @router.post("/models/{name}/infer")
     async def infer(request: Request, name: str) -> Response:
         champion = await _champion(service, name)
-        body = await read_body(request, service.settings.max_body_bytes)
+        body = await read_body(request, service.config.max_body_bytes)
         asked, raw = _parsed(body, request.headers.get(HEADER_LENGTH))
         images = _images(asked, raw)
         wanted = [output.name for output in asked.outputs] or ["image_score", "rejected"]

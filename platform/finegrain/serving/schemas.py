@@ -47,7 +47,7 @@ class ImageAnswer(BaseModel):
     error: Fault | None = None
 
 
-class Checkpoint(BaseModel):
+class CheckpointAnswer(BaseModel):
     """Who answered."""
 
     model: str
@@ -56,7 +56,7 @@ class Checkpoint(BaseModel):
     refused: str | None = Field(default=None, description="why a newer champion is not used")
 
 
-class Timing(BaseModel):
+class TimingAnswer(BaseModel):
     """Where the time of a request went; `wait_ms` is queues and transport between the stages."""
 
     decode_ms: float
@@ -72,19 +72,19 @@ class ScoreAnswer(BaseModel):
 
     dataset: str
     category: str
-    checkpoint: Checkpoint
+    checkpoint: CheckpointAnswer
     results: list[ImageAnswer]
-    timing: Timing
+    timing: TimingAnswer
 
     @classmethod
     def of(cls, key: str, model: str, scored: ScoredImages, total_ms: float) -> Self:
-        """From what fusion sent."""
+        """From what the scorer sent."""
         dataset, _, category = key.partition("/")
         stages = scored.decode_ms + scored.encode_ms + scored.score_ms
         return cls(
             dataset=dataset,
             category=category,
-            checkpoint=Checkpoint(
+            checkpoint=CheckpointAnswer(
                 model=model,
                 version=scored.version,
                 detector=scored.detector,
@@ -94,7 +94,7 @@ class ScoreAnswer(BaseModel):
                 image_answer(image, files)
                 for image, files in zip(scored.images, scored.pictures, strict=True)
             ],
-            timing=Timing(
+            timing=TimingAnswer(
                 decode_ms=scored.decode_ms,
                 encode_ms=scored.encode_ms,
                 score_ms=scored.score_ms,

@@ -1,11 +1,11 @@
-"""Tokens -> verdicts: PAD and VAD of the category's champion, fused by `Detector.score`."""
+"""Tokens -> verdicts, by the champion of their category, which is kept in memory and up to date."""
 
 import logging
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import torch
 
@@ -14,6 +14,7 @@ from finegrain.checkpoint import load_detector, read_config
 from finegrain.decision import Thresholds, Verdict, decide
 from finegrain.detectors import Detector
 from finegrain.errors import InputError
+from finegrain.serving.champions import ChampionPoller, Champions
 from finegrain.serving.messages import EncodedImages, Refusal, ScoredImages
 from finegrain.serving.pictures import drawn
 from finegrain.tracking import Champion, Registry
@@ -36,16 +37,19 @@ class Slot:
     def __init__(self, dataset: str, category: str) -> None:
         self.dataset, self.category = dataset, category
         self.current: Loaded | None = None
-        self.refused: dict[str, str] = {}  # version -> why it is not served
+        self.unservable: dict[str, str] = {}  # version -> why
 
     @property
     def warning(self) -> str | None:
         """Why the newest champion is not the one that answers."""
-        return next(reversed(self.refused.values()), None)
+        return next(reversed(self.unservable.values()), None)
 
 
-class Fusion:
+class Scorer:
     """Loads champions and scores with them. Registry errors leave what is loaded in place.
+
+    A slot is followed for as long as anyone holds it: Serve, which keeps the most recently used,
+    or a request that scores with it.
 
     Args:
         registry: where champions are selected.
@@ -61,10 +65,8 @@ class Fusion:
         self._registry = registry
         self._backbone = RemoteBackbone(*backbone)
         self._cache = cache.expanduser()
-        self._slots: dict[str, Slot] = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._poll, args=(poll_seconds,), daemon=True)
-        self._thread.start()
+        self._slots: WeakValueDictionary[str, Slot] = WeakValueDictionary()
+        self._poller = ChampionPoller(registry, poll_seconds, self._follow)
 
     def open(self, key: str) -> Slot:
         """Load the champion of DATASET/CATEGORY.
@@ -86,13 +88,9 @@ class Fusion:
         self._slots[key] = slot
         return slot
 
-    def close(self, slot: Slot) -> None:
-        """Forget a category."""
-        self._slots.pop(f"{slot.dataset}/{slot.category}", None)
-
-    def shutdown(self) -> None:
-        """End the thread that looks for new champions."""
-        self._stop.set()
+    def close(self) -> None:
+        """Follow champions no longer."""
+        self._poller.stop()
 
     def score(
         self, slot: Slot, encoded: EncodedImages | Refusal, *, pictures: Sequence[str] = ()
@@ -109,16 +107,7 @@ class Fusion:
         loaded = slot.current
         assert loaded is not None
         start = time.perf_counter()
-        readable = [image for image in encoded.images if not isinstance(image, Refusal)]
-        decided = iter(
-            decide(
-                loaded.detector.score(encoded.tokens()),
-                loaded.thresholds,
-                [(image.width, image.height) for image in readable],
-                units=loaded.detector.units,
-                grid=encoded.grid,
-            )
-        )
+        verdicts = iter(_decided(loaded, encoded))
         images: list[Verdict | Refusal] = []
         files: list[dict[str, bytes]] = []
         for image in encoded.images:
@@ -126,7 +115,7 @@ class Fusion:
                 images.append(image)
                 files.append({})
                 continue
-            verdict = next(decided)
+            verdict = next(verdicts)
             files.append(drawn(verdict, image.preview, pictures))
             sent = verdict.anomaly_map if "map" in pictures else None
             images.append(replace(verdict, anomaly_map=sent, matched=None))
@@ -142,23 +131,17 @@ class Fusion:
             batch_images=encoded.batch_images,
         )
 
-    def _poll(self, seconds: float) -> None:
-        while not self._stop.wait(seconds):
-            try:
-                champions = self._registry.champions() if self._slots else {}
-            except Exception as error:  # the registry may be away; what is loaded goes on serving
-                log.warning("champions can't be looked up: %s", error)
-                continue
-            for key, slot in list(self._slots.items()):
-                if champion := champions.get(key):
-                    self._take(slot, champion)
+    def _follow(self, champions: Champions) -> None:
+        for key, slot in list(self._slots.items()):
+            if champion := champions.get(key):
+                self._take(slot, champion)
 
     def _take(self, slot: Slot, champion: Champion) -> None:
         """Bring a slot to its champion unless that was refused before."""
         now = slot.current
         if now and now.version == champion.version:
-            slot.refused.clear()
-        elif champion.version not in slot.refused:
+            slot.unservable.clear()
+        elif champion.version not in slot.unservable:
             self._load(slot, champion, champion.version)
 
     def _load(self, slot: Slot, champion: Champion, version: str) -> None:
@@ -176,9 +159,21 @@ class Fusion:
             slot.current = Loaded(version, detector, config.thresholds)
             log.info("%s is now version %s", champion.key, version)
         except InputError as error:
-            slot.refused[version] = f"version {version} is refused: {error}"
-            log.error("%s: %s", champion.key, slot.refused[version])
+            slot.unservable[version] = f"version {version} is refused: {error}"
+            log.error("%s: %s", champion.key, slot.unservable[version])
         except Exception as error:  # a registry or disk that may come back: try again
             if slot.current is None:
                 raise
             log.warning("%s version %s can't be fetched: %s", champion.key, version, error)
+
+
+def _decided(loaded: Loaded, encoded: EncodedImages) -> list[Verdict]:
+    """The verdicts on the images that could be read."""
+    readable = [image for image in encoded.images if not isinstance(image, Refusal)]
+    return decide(
+        loaded.detector.score(encoded.tokens()),
+        loaded.thresholds,
+        [(image.width, image.height) for image in readable],
+        units=loaded.detector.units,
+        grid=encoded.grid,
+    )
