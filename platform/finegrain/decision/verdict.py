@@ -127,7 +127,8 @@ def _verdict(
 def _components(
     matched: npt.NDArray[np.integer[Any]], units: Sequence[tuple[str, str]]
 ) -> tuple[Component, ...]:
-    return tuple(Component(*units[place], place) for place in np.unique(matched).tolist())
+    places = np.unique(matched).tolist()
+    return tuple(Component(units[place][0], units[place][1], place) for place in places)
 
 
 def reason(rejected: bool | None, regions: Sequence[Region], suspect: Region | None = None) -> str:
