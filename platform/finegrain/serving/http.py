@@ -210,20 +210,20 @@ def _add_page(app: FastAPI) -> None:
     }
     contents = {name: folder.joinpath(name).read_bytes() for name in kinds}
 
-    def served(name: str) -> Response:
+    def file(name: str) -> Response:
         headers = {"Content-Security-Policy": PAGE_POLICY, "Cache-Control": "no-cache"}
         return Response(contents[name], media_type=kinds[name], headers=headers)
 
     @app.get("/", include_in_schema=False)
     async def page() -> Response:
-        return served("inspector.html")
+        return file("inspector.html")
 
     @app.get("/inspector.{suffix}", include_in_schema=False)
     async def part(suffix: str) -> Response:
         name = f"inspector.{suffix}"
         if name not in contents:
             raise HTTPException(404, f"no {name}")
-        return served(name)
+        return file(name)
 
     @app.get("/v1/examples", tags=["examples"])
     async def examples() -> dict[str, list[str]]:
