@@ -294,7 +294,7 @@ def bad_run(champions, category) -> str:
 
 
 def test_no_request_fails_while_replicas_die_and_champions_change(server, champions):
-    """Kill an encoder, kill a fusion replica, promote a version, promote a broken one."""
+    """Kill an encoder, kill a scorer, promote a version, promote a broken one."""
     category, versions, failures = "gear", [], []
     detector, thresholds = fitted(bundled(), category, first=5)
     better = logged(champions.uri, champions.folder, detector, thresholds, category)

@@ -2,7 +2,7 @@
 
 config.py       all switches of the application
 app.py          the application for `serve run`, `serve deploy` and `serve build`
-graph.py        its deployments; both are the only files that import Ray Serve
+graph.py        its deployments; with app.py and local.py all that knows Ray Serve
 messages.py     what travels between the deployments
 encoder.py      image files -> tokens           precision.py  in float32 or shorter
 scorer.py       tokens -> verdicts              champions.py  what is served, as last heard

@@ -40,6 +40,11 @@ class Slot:
         self.unservable: dict[str, str] = {}  # version -> why
 
     @property
+    def key(self) -> str:
+        """DATASET/CATEGORY."""
+        return f"{self.dataset}/{self.category}"
+
+    @property
     def warning(self) -> str | None:
         """Why the newest champion is not the one that answers."""
         return next(reversed(self.unservable.values()), None)
@@ -132,8 +137,8 @@ class Scorer:
         )
 
     def _follow(self, champions: Champions) -> None:
-        for key, slot in list(self._slots.items()):
-            if champion := champions.get(key):
+        for held in self._slots.valuerefs():  # a list, whatever other threads open meanwhile
+            if (slot := held()) and (champion := champions.get(slot.key)):
                 self._take(slot, champion)
 
     def _take(self, slot: Slot, champion: Champion) -> None:
