@@ -47,7 +47,7 @@ class ImageAnswer(BaseModel):
     error: Fault | None = None
 
 
-class CheckpointAnswer(BaseModel):
+class Checkpoint(BaseModel):
     """Who answered."""
 
     model: str
@@ -56,7 +56,7 @@ class CheckpointAnswer(BaseModel):
     refused: str | None = Field(default=None, description="why a newer champion is not used")
 
 
-class TimingAnswer(BaseModel):
+class Timing(BaseModel):
     """Where the time of a request went; `wait_ms` is queues and transport between the stages."""
 
     decode_ms: float
@@ -72,9 +72,9 @@ class ScoreAnswer(BaseModel):
 
     dataset: str
     category: str
-    checkpoint: CheckpointAnswer
+    checkpoint: Checkpoint
     results: list[ImageAnswer]
-    timing: TimingAnswer
+    timing: Timing
 
     @classmethod
     def of(cls, key: str, model: str, scored: ScoredImages, total_ms: float) -> Self:
@@ -84,7 +84,7 @@ class ScoreAnswer(BaseModel):
         return cls(
             dataset=dataset,
             category=category,
-            checkpoint=CheckpointAnswer(
+            checkpoint=Checkpoint(
                 model=model,
                 version=scored.version,
                 detector=scored.detector,
@@ -94,7 +94,7 @@ class ScoreAnswer(BaseModel):
                 image_answer(image, files)
                 for image, files in zip(scored.images, scored.pictures, strict=True)
             ],
-            timing=TimingAnswer(
+            timing=Timing(
                 decode_ms=scored.decode_ms,
                 encode_ms=scored.encode_ms,
                 score_ms=scored.score_ms,
