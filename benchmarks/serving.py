@@ -12,36 +12,37 @@ import torch
 from benchmarks.load import closed_loop, open_loop, taken_in_turn
 from finegrain.backbones import load_backbone
 from finegrain.checkpoint import load_detector, read_config
+from finegrain.decision import decide
 from finegrain.serving.client import AsyncClient
 from finegrain.serving.config import ServingConfig
-from finegrain.serving.encoder import Encoder, load_serving_backbone
+from finegrain.serving.encoder import Encoder
 from finegrain.serving.examples import EXAMPLES, example_png
-from finegrain.serving.fusion import Loaded, verdict
 from finegrain.serving.local import served
 from finegrain.serving.messages import Refusal
+from finegrain.serving.precision import load_serving_backbone
 from finegrain.tracking import Registry
 
 Tell = Callable[[str], None]
-REPLICAS = ("Ingress", "Encoder", "Fusion", "Captions")
+REPLICAS = ("Ingress", "Encoder", "Scorer", "Captions")
 
 
-def bench_serve(settings: ServingConfig, *, seconds: float, requests: int, tell: Tell) -> None:
+def bench_serve(config: ServingConfig, *, seconds: float, requests: int, tell: Tell) -> None:
     """Measure one client, saturation, overload and memory, each against the bare computation.
 
     Args:
-        settings: of the application; one encoder replica, so that cores compare.
+        config: of the application; one encoder replica, so that cores compare.
         seconds: of overload.
         requests: of the memory run.
         tell: takes each line.
     """
-    images = factory_examples(settings)
+    images = factory_examples(config)
     turns = taken_in_turn(images)
-    torch.set_num_threads(max(1, int(settings.encoder_cpus)))  # as the encoder replica does
-    direct_ms = direct(settings, images)
-    alone = encoder_alone(settings, [image for _, (image,) in turns])
+    torch.set_num_threads(max(1, int(config.encoder_cpus)))  # as the encoder replica does
+    direct_ms = direct(config, images)
+    alone = encoder_alone(config, [image for _, (image,) in turns])
     tell(f"in this process: {direct_ms:.1f} ms an image from file to verdict (median)")
-    tell(f"encoder alone, batches of {settings.max_batch_images}: {alone:.1f} images/s")
-    with served(settings) as address:
+    tell(f"encoder alone, batches of {config.max_batch_images}: {alone:.1f} images/s")
+    with served(config) as address:
         asyncio.run(_measured(address, turns, direct_ms, alone, seconds, requests, tell))
 
 
@@ -76,10 +77,10 @@ async def _measured(
         tell(f"\n{requests} requests\n{_memory(before, resident_mib())}")
 
 
-def watch_scaling(settings: ServingConfig, tell: Tell, *, seconds: float = 40) -> None:
+def watch_scaling(config: ServingConfig, tell: Tell, *, seconds: float = 40) -> None:
     """Encoder replicas and throughput before, during and after a load, on two simulated nodes."""
-    turns = taken_in_turn(factory_examples(settings))
-    with served(settings, nodes=2) as address:
+    turns = taken_in_turn(factory_examples(config))
+    with served(config, nodes=2) as address:
         asyncio.run(_scaled(address, turns, seconds, tell))
 
 
@@ -106,9 +107,9 @@ async def _scaled(
                 return
 
 
-def factory_examples(settings: ServingConfig) -> dict[str, list[bytes]]:
+def factory_examples(config: ServingConfig) -> dict[str, list[bytes]]:
     """The examples of the factory's categories that are served."""
-    champions = Registry(settings.tracking_uri).champions()
+    champions = Registry(config.tracking_uri).champions()
     return {
         f"factory/{category}": [example_png(category, name) for name in names[:4]]
         for category, names in EXAMPLES.items()
@@ -117,16 +118,16 @@ def factory_examples(settings: ServingConfig) -> dict[str, list[bytes]]:
 
 
 def direct(
-    settings: ServingConfig, images: Mapping[str, Sequence[bytes]], repeats: int = 40
+    config: ServingConfig, images: Mapping[str, Sequence[bytes]], repeats: int = 40
 ) -> float:
     """Median milliseconds from a file's bytes to its verdict without any server."""
     category, contents = next(iter(images.items()))
-    registry = Registry(settings.tracking_uri)
+    registry = Registry(config.tracking_uri)
     champion = registry.champions()[category]
-    folder = registry.fetch(champion, champion.version, settings.cache.expanduser())
-    backbone = load_backbone(settings.clip, weights=settings.clip_weights)
+    folder = registry.fetch(champion, champion.version, config.cache.expanduser())
+    backbone = load_backbone(config.backbone, weights=config.backbone_weights)
     detector = load_detector(folder, backbone)
-    loaded = Loaded(champion.version, detector, read_config(folder).thresholds)
+    thresholds = read_config(folder).thresholds
     encoder = Encoder(backbone, torch.get_num_threads())
     times = []
     for turn in range(repeats + 3):
@@ -134,18 +135,16 @@ def direct(
         [prepared] = encoder.prepare([contents[turn % len(contents)]], preview=False)
         assert not isinstance(prepared, Refusal)
         [tokens] = encoder.encode([prepared[1]])
-        found = detector.score(tokens)
-        matched = None if found.matched is None else found.matched[0].reshape(tokens.grid)
-        scores = float(found.image_scores[0])
-        verdict(loaded, prepared[0], scores, found.anomaly_maps[0], matched, ())
+        size = (prepared[0].width, prepared[0].height)
+        decide(detector.score(tokens), thresholds, [size], units=detector.units, grid=tokens.grid)
         times.append(1000 * (time.perf_counter() - start))
     return median(times[3:])
 
 
-def encoder_alone(settings: ServingConfig, images: Sequence[bytes], batches: int = 12) -> float:
+def encoder_alone(config: ServingConfig, images: Sequence[bytes], batches: int = 12) -> float:
     """Images a second of the encoder in a tight loop, decoding included, after a warm-up."""
-    encoder = Encoder(load_serving_backbone(settings), torch.get_num_threads())
-    size = settings.max_batch_images
+    encoder = Encoder(load_serving_backbone(config), torch.get_num_threads())
+    size = config.max_batch_images
     times = []
     for turn in range(batches + 2):
         batch = [images[(turn * size + i) % len(images)] for i in range(size)]

@@ -18,7 +18,7 @@ from finegrain.detectors.maps import to_pixels
 from finegrain.detectors.prompt_ensemble import ensemble
 from finegrain.detectors.winclip import harmonic
 from finegrain.errors import ConfigError, InputError
-from finegrain.serving.fusion import Fusion
+from finegrain.serving.scorer import Scorer
 from tests.conftest import striped
 
 GRID = (4, 5)
@@ -204,12 +204,12 @@ def test_serving_refuses_it(detector, backbone, tmp_path):
         champion=lambda *_: champion, fetch=lambda *_: tmp_path / "c", champions=dict
     )
     threads = torch.get_num_threads()
-    fusion = Fusion(registry, (backbone.name, backbone.weights_hash), tmp_path, poll_seconds=60)
+    scorer = Scorer(registry, (backbone.name, backbone.weights_hash), tmp_path, poll_seconds=60)
     try:
         with pytest.raises(InputError, match="winclip needs windows"):
-            fusion.open("d/c")
+            scorer.open("d/c")
     finally:
-        fusion.shutdown()
+        scorer.close()
         torch.set_num_threads(threads)
 
 

@@ -24,8 +24,8 @@ def serve(*arguments, address):
     return done.stdout
 
 
-def test_the_yaml_deploys_on_a_running_cluster(champions, tmp_path, monkeypatch):
-    monkeypatch.chdir(ROOT)  # where `make head` starts it, so that serve_apps is found
+def test_the_yaml_deploys_on_a_cluster_that_has_the_package_alone(champions, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # from where the head can't see serve_apps
     [port] = free_ports(1)
     built = tmp_path / "built.yaml"
     with local_head(log=tmp_path / "head.log", cpus=2) as address:
@@ -36,6 +36,7 @@ def test_the_yaml_deploys_on_a_running_cluster(champions, tmp_path, monkeypatch)
         assert config["http_options"]["host"] == "127.0.0.1"
         config["http_options"]["port"] = port
         [application] = config["applications"]
+        assert application["import_path"] == "finegrain.serving.app:build"
         application["args"] |= {
             "tracking_uri": champions.uri,
             "cache": str(tmp_path / "cache"),

@@ -294,7 +294,7 @@ def bad_run(champions, category) -> str:
 
 
 def test_no_request_fails_while_replicas_die_and_champions_change(server, champions):
-    """Kill an encoder, kill a fusion replica, promote a version, promote a broken one."""
+    """Kill an encoder, kill a scorer, promote a version, promote a broken one."""
     category, versions, failures = "gear", [], []
     detector, thresholds = fitted(bundled(), category, first=5)
     better = logged(champions.uri, champions.folder, detector, thresholds, category)
@@ -319,7 +319,7 @@ def test_no_request_fails_while_replicas_die_and_champions_change(server, champi
             time.sleep(0.05)
 
     wait_for(20)
-    for name in ("Encoder", "Fusion"):
+    for name in ("Encoder", "Scorer"):
         replicas(server, name)[0].kill()
         wait_for(len(versions) + 20)
     promoted = champions.registry.promote(better)

@@ -8,11 +8,12 @@ import pytest
 from pydantic import ValidationError
 
 from benchmarks.load import closed_loop, open_loop
+from finegrain.decision import Verdict
 from finegrain.evaluation.figures import png
 from finegrain.serving.client import AsyncClient, Client, ScoringError
 from finegrain.serving.config import API_KEY, ServingConfig
 from finegrain.serving.http import make_app
-from finegrain.serving.messages import Refusal, Scored, ScoredImages
+from finegrain.serving.messages import Refusal, ScoredImages
 from finegrain.serving.service import ATTEMPTS, ScoringService, ServiceError
 from finegrain.tracking import Champion
 
@@ -33,10 +34,9 @@ class FakeGraph:
 
     def __init__(self, before=None):
         self.before = before
-        self.calls = self.now = self.most = self.lookups = 0
+        self.calls = self.now = self.most = 0
 
     async def champions(self):
-        self.lookups += 1
         return {"folder/plate": Champion("folder", "plate", "3")}
 
     async def caption(self, _dataset, _category):
@@ -51,8 +51,8 @@ class FakeGraph:
                 await self.before(self.calls)
         finally:
             self.now -= 1
-        one = Scored(0.7, 0.5, True, "Rejected", [], 16, 16)
-        return ScoredImages((one,) * len(images), "3", "patchcore", None, 1.0, 2.0, 3.0, 1)
+        one, count = Verdict(0.7, 0.5, True, "Rejected", (), 16, 16), len(images)
+        return ScoredImages((one,) * count, ({},) * count, "3", "patchcore", None, 1.0, 2.0, 3.0, 1)
 
     def overloaded(self, error):
         return isinstance(error, FullQueueError)
@@ -157,18 +157,6 @@ def test_an_answer_that_never_comes_is_asked_for_again():
     assert graph.calls == 2
 
 
-def test_champions_are_looked_up_once_a_while():
-    graph = FakeGraph()
-    scoring = service(graph, poll_seconds=60)
-
-    async def often():
-        for _ in range(5):
-            await scoring.score("folder", "plate", [IMAGE])
-
-    asyncio.run(often())
-    assert graph.lookups == 1
-
-
 def asked(app, key=None, client=("127.0.0.1", 1), host="127.0.0.1:8000", **headers):
     async def send():
         transport = httpx.ASGITransport(app, client=client)
@@ -202,12 +190,25 @@ def test_without_a_key_only_loopback_is_answered(monkeypatch):
     assert asked(app, **{"x-forwarded-for": "10.0.0.1"}).status_code == 403
 
 
+def test_files_with_the_names_of_before_are_read():
+    before = {"clip": "ViT-B-32", "clip_weights": "laion", "fusion_max_replicas": "3"}
+    config = ServingConfig.model_validate(before)
+    assert (config.backbone, config.backbone_weights) == ("ViT-B-32", "laion")
+    assert config.scorer_max_replicas == 3
+    assert config == ServingConfig(
+        tracking_uri=config.tracking_uri, backbone="ViT-B-32", backbone_weights="laion",
+        scorer_max_replicas=3,
+    )  # fmt: skip
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        ServingConfig.model_validate({"clip": "bundled", "backbone": "bundled"})
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"encoder_max_ongoing": 4}, "never fills"),
         ({"encoder_min_replicas": 3}, "below encoder_min_replicas 3"),
-        ({"clip": "resnet"}, "no backbone 'resnet'"),
+        ({"backbone": "resnet"}, "no backbone 'resnet'"),
         ({"batchsize": 4}, "Extra inputs"),
     ],
 )

@@ -8,7 +8,6 @@ import platform
 import socket
 import subprocess
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from cachetools import LRUCache
 
 from finegrain.backbones import Backbone, PatchTokens, RgbImage, Windows, encode, load_backbone
 from finegrain.benchmark.plan import Trial, TrialResult
@@ -39,6 +39,8 @@ SOURCE = Path(__file__).parents[1]
 RESULT, CHECKPOINT, HEATMAPS = "result.json", "checkpoint", "heatmaps.png"
 KEPT_TEST_SETS = 2
 KEPT_COPIES = 12  # shots whose changed copies stay encoded: the seeds and methods of a category
+
+Encoded = tuple[str, str, Windows | None]  # hashes of what was encoded and of the weights; how
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,8 @@ class Worker:
     def __init__(self, device: str, threads: int) -> None:
         self.device = device
         self._backbones: dict[tuple[str, str | None], Backbone] = {}
-        self._encoded: OrderedDict[tuple[str, str, Windows | None], EncodedCategory] = OrderedDict()
-        self._copies: OrderedDict[tuple[str, str, Windows | None], PatchTokens] = OrderedDict()
+        self._encoded: LRUCache[Encoded, EncodedCategory] = LRUCache(KEPT_TEST_SETS)
+        self._copies: LRUCache[Encoded, PatchTokens] = LRUCache(KEPT_COPIES)
         torch.set_num_threads(threads)  # this process's share, as Ray gave it
 
     def run(self, trial: Trial, directory: Path) -> TrialResult:
@@ -128,9 +130,6 @@ class Worker:
             test = load_test_set(category, backbone, windows=windows)
             encode_ms = 1000 * (time.perf_counter() - start) / len(test.tokens)
             self._encoded[key] = EncodedCategory(category, test, encode_ms)
-            while len(self._encoded) > KEPT_TEST_SETS:
-                self._encoded.popitem(last=False)
-        self._encoded.move_to_end(key)
         return self._encoded[key]
 
     def _calibrate(
@@ -144,9 +143,6 @@ class Worker:
             key = (shot.sha256, detector.backbone.weights_hash, windows)
             if key not in self._copies:
                 self._copies[key] = encoded_copies(detector.backbone, image, windows=windows)
-                while len(self._copies) > KEPT_COPIES:
-                    self._copies.popitem(last=False)
-            self._copies.move_to_end(key)
             copies.append(self._copies[key])
         return calibrate(detector, encode(detector.backbone, images, windows=windows), copies)
 

@@ -1,12 +1,15 @@
-"""Online scoring on Ray Serve: caption lookup -> encoder replicas -> fusion, behind one ingress.
+"""Online scoring on Ray Serve: caption lookup -> encoder replicas -> scorers, behind one ingress.
 
 config.py       all switches of the application
+app.py          the application for `serve run`, `serve deploy` and `serve build`
+graph.py        its deployments; with app.py and local.py all that knows Ray Serve
 messages.py     what travels between the deployments
-encoder.py      image files -> tokens           fusion.py    tokens -> verdicts, champions
-catalog.py      what is served, its captions    pictures.py  overlays and layers
+encoder.py      image files -> tokens           precision.py  in float32 or shorter
+scorer.py       tokens -> verdicts              champions.py  what is served, as last heard
+pictures.py     overlays and layers
 service.py      admission, deadline, retries: the graph behind a Protocol, without HTTP and Ray
 http.py         FastAPI's routes; access.py, schemas.py, protocol_v2.py, examples.py, inspector/
-graph.py        the deployments, the only file that imports Ray Serve
+local.py        the application on this machine's loopback
 client.py       for those who ask               load.py      open-loop load and what came of it
 """
 

@@ -3,11 +3,11 @@
 import hmac
 import ipaddress
 import os
-from collections.abc import AsyncGenerator
 
-from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.types import Message
 
 from finegrain.serving.config import API_KEY, ServingConfig
 from finegrain.serving.messages import Refusal
@@ -52,6 +52,14 @@ def _is_loopback(host: str) -> bool:
 
 async def read_body(request: Request, limit: int) -> bytes:
     """The request's body; ServiceError 413 as soon as it is longer than the limit."""
+    return await limited(request, limit).body()
+
+
+def limited(request: Request, limit: int) -> Request:
+    """The request, whose body ends in ServiceError 413 where it is longer than the limit.
+
+    Starlette's RequestBodyLimitMiddleware would answer a declared length in plain text.
+    """
     too_long = ServiceError(
         Refusal(413, "body_size", f"the body has more than {limit:,} bytes, the most taken")
     )
@@ -60,16 +68,20 @@ async def read_body(request: Request, limit: int) -> bytes:
         raise ServiceError(Refusal(400, "bad_length", f"Content-Length is {declared!r}"))
     if int(declared) > limit:
         raise too_long
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
+    size = 0
+
+    async def receive() -> Message:
+        nonlocal size
+        message = await request.receive()
+        size += len(message.get("body", b""))
         if size > limit:
             raise too_long
-        parts.append(part)
-    return b"".join(parts)
+        return message
+
+    return Request(request.scope, receive)
 
 
-async def read_images(request: Request, settings: ServingConfig) -> list[bytes]:
+async def read_images(request: Request, config: ServingConfig) -> list[bytes]:
     """The images of a multipart form, or the one that is the body.
 
     Raises:
@@ -83,25 +95,19 @@ async def read_images(request: Request, settings: ServingConfig) -> list[bytes]:
             "(image/png, image/jpeg, ...) or several as multipart/form-data"
         )
         raise ServiceError(Refusal(415, "content_type", message))
-    body = await read_body(request, settings.max_body_bytes)
-    if not multipart:
-        return [body] if body else []
-    form = await _form(request, body, settings)
-    return [await part.read() for _, part in form.multi_items() if isinstance(part, UploadFile)]
+    if multipart:
+        return await _form_files(limited(request, config.max_body_bytes), config.max_images)
+    body = await read_body(request, config.max_body_bytes)
+    return [body] if body else []
 
 
-async def _form(request: Request, body: bytes, settings: ServingConfig) -> FormData:
-    async def once() -> AsyncGenerator[bytes, None]:
-        yield body
-
+async def _form_files(request: Request, most: int) -> list[bytes]:
     try:
-        parser = MultiPartParser(request.headers, once(), max_files=settings.max_images + 1)
-        return await parser.parse()
-    except MultiPartException as error:
-        if "Too many files" in error.message:
-            message = f"more than {settings.max_images} images in one request"
+        async with request.form(max_files=most + 1) as form:
+            parts = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
+            return [await part.read() for part in parts]
+    except HTTPException as error:  # Starlette's word on a form that it does not take
+        if "Too many files" in error.detail:
+            message = f"more than {most} images in one request"
             raise ServiceError(Refusal(413, "too_many_images", message)) from error
-        raise ServiceError(Refusal(422, "bad_form", f"the form: {error.message}")) from error
-    except (KeyError, ValueError) as error:
-        message = f"the form can't be read: {error!r}; is its boundary in Content-Type?"
-        raise ServiceError(Refusal(422, "bad_form", message)) from error
+        raise ServiceError(Refusal(422, "bad_form", f"the form: {error.detail}")) from error

@@ -34,7 +34,7 @@ class ScoringError(Exception):
         self.status, self.code = status, code
 
 
-class _Protocol:
+class _Exchange:
     """What is asked and how answers are read; the clients only send and sleep."""
 
     def __init__(self, retries: int) -> None:
@@ -112,7 +112,7 @@ class Client:
     ) -> None:
         options = _options(address, api_key, timeout_s)
         self._http = httpx.Client(**options, transport=transport)
-        self._protocol = _Protocol(retries)
+        self._exchange = _Exchange(retries)
 
     def score(
         self, category: str, images: Sequence[Image], pictures: Sequence[str] = ()
@@ -122,12 +122,12 @@ class Client:
         Raises:
             ScoringError: the server refused, or did not answer.
         """
-        answer: ScoreAnswer = self._run(self._protocol.score(category, images, pictures))
+        answer: ScoreAnswer = self._run(self._exchange.score(category, images, pictures))
         return answer
 
     def categories(self) -> CategoriesAnswer:
         """What is served; errors as for `score`."""
-        answer: CategoriesAnswer = self._run(self._protocol.categories())
+        answer: CategoriesAnswer = self._run(self._exchange.categories())
         return answer
 
     def close(self) -> None:
@@ -173,18 +173,18 @@ class AsyncClient:
         options = _options(address, api_key, timeout_s)
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
         self._http = httpx.AsyncClient(**options, transport=transport, limits=limits)
-        self._protocol = _Protocol(retries)
+        self._exchange = _Exchange(retries)
 
     async def score(
         self, category: str, images: Sequence[Image], pictures: Sequence[str] = ()
     ) -> ScoreAnswer:
         """See `Client.score`."""
-        answer: ScoreAnswer = await self._run(self._protocol.score(category, images, pictures))
+        answer: ScoreAnswer = await self._run(self._exchange.score(category, images, pictures))
         return answer
 
     async def categories(self) -> CategoriesAnswer:
         """See `Client.categories`."""
-        answer: CategoriesAnswer = await self._run(self._protocol.categories())
+        answer: CategoriesAnswer = await self._run(self._exchange.categories())
         return answer
 
     async def aclose(self) -> None:

@@ -1,9 +1,9 @@
-"""How an application is served: the arguments of `serve_apps.scoring:build`."""
+"""How an application is served: the arguments of `finegrain.serving.app:build`."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from finegrain import places
 from finegrain.backbones import check_backbone
@@ -11,6 +11,11 @@ from finegrain.backbones import check_backbone
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 API_KEY = "FINEGRAIN_API_KEY"  # environment variable of the head
+
+
+def _renamed(name: str, before: str, default: Any) -> Any:
+    """A field that older files know by the name it had before."""
+    return Field(default=default, validation_alias=AliasChoices(name, before))
 
 
 class ServingConfig(BaseModel):
@@ -23,11 +28,10 @@ class ServingConfig(BaseModel):
     cache: Path = Path("~/.cache/finegrain/serving")  # downloaded checkpoints
     poll_seconds: Seconds = 2.0  # how often champions are looked up
 
-    clip: str = "bundled"
-    clip_weights: str | None = None
-    precision: Literal["auto", "float32", "bfloat16"] = (
-        "auto"  # auto: the faster, if it scores alike
-    )
+    backbone: str = _renamed("backbone", "clip", "bundled")
+    backbone_weights: str | None = _renamed("backbone_weights", "clip_weights", None)
+    # auto: on a GPU the faster of both, if it scores alike
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     encoder_cpus: Annotated[float, Field(gt=0)] = 1.0
     encoder_gpus: Annotated[float, Field(ge=0)] = 0.0
     encoder_min_replicas: Count = 1
@@ -37,9 +41,9 @@ class ServingConfig(BaseModel):
     max_batch_images: Count = 8
     batch_wait_ms: Annotated[float, Field(ge=0)] = 0.0  # batches fill while one is encoded
 
-    fusion_min_replicas: Count = 1
-    fusion_max_replicas: Count = 2
-    fusion_max_ongoing: Count = 16
+    scorer_min_replicas: Count = _renamed("scorer_min_replicas", "fusion_min_replicas", 1)
+    scorer_max_replicas: Count = _renamed("scorer_max_replicas", "fusion_max_replicas", 2)
+    scorer_max_ongoing: Count = _renamed("scorer_max_ongoing", "fusion_max_ongoing", 16)
     detectors_per_replica: Count = 16  # the most recently used are kept
 
     max_in_flight: Count = 32  # images; above it, requests are answered with 429
@@ -52,13 +56,13 @@ class ServingConfig(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        check_backbone(self.clip, self.clip_weights)
+        check_backbone(self.backbone, self.backbone_weights)
         if self.encoder_max_ongoing < self.max_batch_images:
             raise ValueError(
                 f"encoder_max_ongoing is {self.encoder_max_ongoing}, so a batch of "
                 f"max_batch_images = {self.max_batch_images} never fills; raise it to that at least"
             )
-        for name in ("encoder", "fusion"):
+        for name in ("encoder", "scorer"):
             least, most = (
                 getattr(self, f"{name}_min_replicas"),
                 getattr(self, f"{name}_max_replicas"),

@@ -1,22 +1,19 @@
 """Image files -> tokens: every image decoded once and encoded once, whatever is asked of it."""
 
-import time
 from collections.abc import Sequence
-from statistics import median
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from finegrain.backbones import Backbone, PatchTokens, RgbImage, load_backbone
-from finegrain.backbones.clip.bundled import BundledClip
+from finegrain.backbones import Backbone, PatchTokens, RgbImage
 from finegrain.data.images import decode_rgb
 from finegrain.errors import ImageError, ImageFormatError, ImageSizeError
-from finegrain.serving.config import ServingConfig
-from finegrain.serving.messages import EncodedImages, Refusal, Seen, halved
+from finegrain.serving.messages import EncodedImages, ReadImage, Refusal, halved
 
 PREVIEW_SIDE = 640  # pixels
+Prepared = tuple[ReadImage, Tensor] | Refusal
 
 
 class Encoder:
@@ -33,9 +30,7 @@ class Encoder:
         self.identity = (backbone.name, backbone.weights_hash)
         self.encode([self._pixels(np.zeros((64, 64, 3), np.uint8))])  # first use fills caches
 
-    def prepare(
-        self, images: Sequence[bytes], *, preview: bool
-    ) -> list[tuple[Seen, Tensor] | Refusal]:
+    def prepare(self, images: Sequence[bytes], *, preview: bool) -> list[Prepared]:
         """Decoded images, ready to be encoded, or why one is not."""
         return [self._prepare(image, i, preview) for i, image in enumerate(images)]
 
@@ -47,14 +42,14 @@ class Encoder:
 
     def gathered(
         self,
-        prepared: Sequence[tuple[Seen, Tensor] | Refusal],
+        prepared: Sequence[Prepared],
         tokens: Sequence[PatchTokens],
         *,
         decode_ms: float,
         encode_ms: float,
         batch_images: int,
     ) -> EncodedImages | Refusal:
-        """The message to fusion; the first refusal where no image could be read."""
+        """The message to the scorer; the first refusal where no image could be read."""
         if not tokens:
             return next(item for item in prepared if isinstance(item, Refusal))
         return EncodedImages(
@@ -66,14 +61,16 @@ class Encoder:
             **halved(PatchTokens.concatenate(list(tokens))),
         )
 
-    def _prepare(self, data: bytes, index: int, preview: bool) -> tuple[Seen, Tensor] | Refusal:
+    def _prepare(
+        self, data: bytes, index: int, preview: bool
+    ) -> tuple[ReadImage, Tensor] | Refusal:
         try:
             image = decode_rgb(data, f"image {index + 1}")
         except ImageError as error:
             return image_refusal(error)
         height, width = image.shape[:2]
-        seen = Seen(width, height, _reduced(image) if preview else None)
-        return seen, self._pixels(image)
+        read = ReadImage(width, height, _reduced(image) if preview else None)
+        return read, self._pixels(image)
 
     def _pixels(self, image: RgbImage) -> Tensor:
         return self.backbone.preprocess([image])[0]
@@ -86,37 +83,6 @@ def image_refusal(error: ImageError) -> Refusal:
     if isinstance(error, ImageFormatError):
         return Refusal(415, "not_an_image", str(error))
     return Refusal(422, "undecodable", str(error))
-
-
-def load_serving_backbone(settings: ServingConfig) -> Backbone:
-    """The settings' backbone on the device they give it, in the precision they ask for.
-
-    "auto" takes bfloat16 on a GPU where it is faster there. A CPU keeps float32: detectors are
-    fitted in it, and convolutions gain nothing from bfloat16 there.
-    """
-    device = "cuda" if settings.encoder_gpus else "cpu"
-    both = settings.precision == "auto" and device == "cuda" and settings.clip == BundledClip.name
-    exact = torch.bfloat16 if settings.precision == "bfloat16" else torch.float32
-    backbone = load_backbone(settings.clip, device, settings.clip_weights, exact)
-    if not both:
-        return backbone
-    short = load_backbone(settings.clip, device, settings.clip_weights, torch.bfloat16)
-    faster = encode_ms(short, settings.max_batch_images) < encode_ms(
-        backbone, settings.max_batch_images
-    )
-    return short if faster else backbone
-
-
-def encode_ms(backbone: Backbone, images: int, repeats: int = 5) -> float:
-    """Median time of encoding a batch, after a warm-up."""
-    pixels = backbone.preprocess([np.zeros((256, 256, 3), np.uint8)] * images)
-    times = []
-    with torch.no_grad():
-        for _ in range(repeats + 1):
-            start = time.perf_counter()
-            backbone.encode_images(pixels).image.cpu()
-            times.append(1000 * (time.perf_counter() - start))
-    return median(times[1:])
 
 
 def _reduced(image: RgbImage) -> RgbImage:

@@ -1,9 +1,9 @@
 """The deployments of the graph: thin shells that give the plain classes to Ray Serve.
 
     HTTP -> Ingress -> Captions
-                    -> Encoder (batches) -> Fusion (routed by category) -> Ingress
+                    -> Encoder (batches) -> Scorer (routed by category) -> Ingress
 
-The answer of the encoder goes to fusion by reference: the ingress never holds tokens.
+The answer of the encoder goes to the scorer by reference: the ingress never holds tokens.
 """
 
 import asyncio
@@ -27,16 +27,17 @@ from ray.serve.handle import DeploymentHandle
 from torch import Tensor
 
 from finegrain.backbones import PatchTokens
-from finegrain.captions import Caption
-from finegrain.errors import InputError
-from finegrain.serving.catalog import Catalog
+from finegrain.captions import Caption, CaptionStore
+from finegrain.errors import ConfigError, InputError
+from finegrain.serving.champions import ChampionPoller, Champions
 from finegrain.serving.config import ServingConfig
-from finegrain.serving.encoder import Encoder, load_serving_backbone
-from finegrain.serving.fusion import Fusion, Slot
+from finegrain.serving.encoder import Encoder
 from finegrain.serving.http import make_app
 from finegrain.serving.messages import EncodedImages, Refusal, ScoredImages
+from finegrain.serving.precision import load_serving_backbone
+from finegrain.serving.scorer import Scorer, Slot
 from finegrain.serving.service import ScoringService
-from finegrain.tracking import Champion, Registry
+from finegrain.tracking import Registry
 
 Handle = DeploymentHandle[Any]
 MILLISECONDS: list[float] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000]
@@ -44,31 +45,29 @@ IMAGES: list[float] = [1, 2, 4, 8, 16, 32, 64]
 
 
 class CaptionLookup:
-    """Which categories are served, and their captions."""
+    """What the parts of a category look like."""
 
-    def __init__(self, settings: ServingConfig) -> None:
-        registry = Registry(settings.tracking_uri)
-        self._catalog = Catalog(registry, settings.captions, settings.poll_seconds)
-
-    async def champions(self) -> dict[str, Champion]:
-        """By DATASET/CATEGORY."""
-        return await asyncio.to_thread(self._catalog.champions)
+    def __init__(self, config: ServingConfig) -> None:
+        self._captions = CaptionStore(config.captions)
 
     async def caption(self, dataset: str, category: str) -> Caption | None:
-        """None where there is none."""
-        return self._catalog.caption(dataset, category)
+        """None where there is none: not every detector needs one."""
+        try:
+            return self._captions.get(dataset, category)
+        except ConfigError:
+            return None
 
 
 class EncoderReplica:
     """Decodes as images arrive, encodes them in batches."""
 
-    def __init__(self, settings: ServingConfig) -> None:
+    def __init__(self, config: ServingConfig) -> None:
         self._encoder = Encoder(
-            load_serving_backbone(settings), threads=max(1, int(settings.encoder_cpus))
+            load_serving_backbone(config), threads=max(1, int(config.encoder_cpus))
         )
         self._lane = ThreadPoolExecutor(1)  # a thread's memory is warm the next time
-        self._batch.set_max_batch_size(settings.max_batch_images)  # type: ignore[attr-defined]
-        self._batch.set_batch_wait_timeout_s(settings.batch_wait_ms / 1000)  # type: ignore[attr-defined]
+        self._batch.set_max_batch_size(config.max_batch_images)  # type: ignore[attr-defined]
+        self._batch.set_batch_wait_timeout_s(config.batch_wait_ms / 1000)  # type: ignore[attr-defined]
         self._sizes = metrics.Histogram(
             "finegrain_batch_images", "Images encoded together.", boundaries=IMAGES
         )
@@ -100,12 +99,12 @@ class EncoderReplica:
         return [(one, len(pixels)) for one in tokens]
 
 
-class FusionReplica:
+class ScorerReplica:
     """Scores with the champions of the categories that are routed to it."""
 
-    def __init__(self, settings: ServingConfig, encoder: Handle) -> None:
-        self._settings, self._encoder = settings, encoder
-        self._fusion: Fusion | None = None
+    def __init__(self, config: ServingConfig, encoder: Handle) -> None:
+        self._config, self._encoder = config, encoder
+        self._scorer: Scorer | None = None
         self._opening = asyncio.Lock()
         self._lane = ThreadPoolExecutor(1)
 
@@ -114,44 +113,48 @@ class FusionReplica:
     ) -> ScoredImages | Refusal:
         """The verdicts on a request's images."""
         try:
-            slot = await self._slot(serve.get_multiplexed_model_id())
+            slot = await self.slot(serve.get_multiplexed_model_id())
         except InputError as error:
             return Refusal(503, "no_checkpoint", str(error))
-        assert self._fusion is not None
-        score = partial(self._fusion.score, slot.slot, encoded, pictures=pictures)
+        assert self._scorer is not None
+        score = partial(self._scorer.score, slot, encoded, pictures=pictures)
         return await asyncio.get_running_loop().run_in_executor(self._lane, score)
 
-    async def _slot(self, key: str) -> "OpenSlot":
-        """Overridden below by Serve's multiplexing, which keeps the most recently used."""
+    async def slot(self, key: str) -> Slot:
+        """Opens a category; `multiplexed` below puts Serve's cache before it."""
         async with self._opening:
-            if self._fusion is None:
+            if self._scorer is None:
                 identity = await self._encoder.identity.remote()
-                settings = self._settings
-                registry = await asyncio.to_thread(Registry, settings.tracking_uri)
-                self._fusion = Fusion(registry, identity, settings.cache, settings.poll_seconds)
-        return OpenSlot(self._fusion, await asyncio.to_thread(self._fusion.open, key))
+                config = self._config
+                registry = await asyncio.to_thread(Registry, config.tracking_uri)
+                self._scorer = Scorer(registry, identity, config.cache, config.poll_seconds)
+        return await asyncio.to_thread(self._scorer.open, key)
 
 
-class OpenSlot:
-    """A category in memory until Serve drops it."""
+def multiplexed(categories: int) -> type[ScorerReplica]:
+    """ScorerReplica that keeps the slots of that many categories, the most recently used."""
 
-    def __init__(self, fusion: Fusion, slot: Slot) -> None:
-        self.fusion, self.slot = fusion, slot
+    class CachingReplica(ScorerReplica):
+        @serve.multiplexed(max_num_models_per_replica=categories)  # type: ignore[untyped-decorator]
+        async def slot(self, key: str) -> Slot:
+            return await ScorerReplica.slot(self, key)
 
-    def __del__(self) -> None:
-        self.fusion.close(self.slot)
+    return CachingReplica
 
 
 class RayGraph:
     """The deployments as a ScoringService wants them."""
 
-    def __init__(self, captions: Handle, encoder: Handle, fusion: Handle) -> None:
-        self._captions, self._encoder, self._fusion = captions, encoder, fusion
+    def __init__(
+        self, poller: ChampionPoller, captions: Handle, encoder: Handle, scorer: Handle
+    ) -> None:
+        self._poller = poller
+        self._captions, self._encoder, self._scorer = captions, encoder, scorer
 
-    async def champions(self) -> dict[str, Champion]:
-        """By DATASET/CATEGORY."""
-        found: dict[str, Champion] = await self._captions.champions.remote()
-        return found
+    async def champions(self) -> Champions:
+        """As last heard; before anything was, the registry's answer or its error."""
+        heard = self._poller.heard
+        return await asyncio.to_thread(self._poller.ask) if heard is None else heard
 
     async def caption(self, dataset: str, category: str) -> Caption | None:
         """The category's caption."""
@@ -161,10 +164,10 @@ class RayGraph:
     async def score(
         self, key: str, images: Sequence[bytes], pictures: Sequence[str]
     ) -> ScoredImages | Refusal:
-        """Encode, and pass the un-awaited answer to the fusion replica that has the category."""
+        """Encode, and pass the un-awaited answer to the scorer that has the category."""
         encoded = self._encoder.encode.remote(images, preview="overlay" in pictures)
-        fusion = self._fusion.options(multiplexed_model_id=key)
-        scored: ScoredImages | Refusal = await fusion.score.remote(encoded, pictures=pictures)
+        scorer = self._scorer.options(multiplexed_model_id=key)
+        scored: ScoredImages | Refusal = await scorer.score.remote(encoded, pictures=pictures)
         return scored
 
     def overloaded(self, error: Exception) -> bool:
@@ -219,75 +222,15 @@ class Ingress:
 
     def __init__(
         self,
-        settings: ServingConfig,
+        config: ServingConfig,
         captions: Handle,
         encoder: Handle,
-        fusion: Handle,
+        scorer: Handle,
     ) -> None:
-        graph = RayGraph(captions, encoder, fusion)
-        self._service = ScoringService(settings, graph, RayMeters())
+        poller = ChampionPoller(Registry(config.tracking_uri), config.poll_seconds)
+        graph = RayGraph(poller, captions, encoder, scorer)
+        self._service = ScoringService(config, graph, RayMeters())
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Serve in the replica."""
         return make_app(self._service)
-
-
-def scoring_graph(settings: ServingConfig) -> serve.Application:
-    """The application of these settings."""
-    captions = serve.deployment(
-        name="Captions", ray_actor_options={"num_cpus": 0}, max_ongoing_requests=100
-    )(CaptionLookup)
-    encoder = serve.deployment(
-        name="Encoder",
-        ray_actor_options={"num_cpus": settings.encoder_cpus, "num_gpus": settings.encoder_gpus},
-        max_ongoing_requests=settings.encoder_max_ongoing,
-        max_queued_requests=settings.max_in_flight,
-        autoscaling_config=_scaling(
-            settings.encoder_min_replicas,
-            settings.encoder_max_replicas,
-            settings.encoder_target_ongoing,
-        ),
-    )(EncoderReplica)
-    fusion = serve.deployment(
-        name="Fusion",
-        ray_actor_options={"num_cpus": 0},
-        max_ongoing_requests=settings.fusion_max_ongoing,
-        max_queued_requests=settings.max_in_flight,
-        autoscaling_config=_scaling(
-            settings.fusion_min_replicas,
-            settings.fusion_max_replicas,
-            settings.fusion_max_ongoing,
-        ),
-    )(_multiplexed(settings.detectors_per_replica))
-    ingress = serve.deployment(
-        name="Ingress",
-        ray_actor_options={"num_cpus": 0},
-        max_ongoing_requests=20 * settings.max_in_flight,  # it also answers with 429
-    )(serve.ingress()(Ingress))
-    encoding = encoder.bind(settings)
-    application: serve.Application = ingress.bind(
-        settings, captions.bind(settings), encoding, fusion.bind(settings, encoding)
-    )
-    return application
-
-
-def _scaling(least: int, most: int, target: int) -> dict[str, float]:
-    """Quick up, slow down."""
-    return {
-        "min_replicas": least,
-        "max_replicas": most,
-        "target_ongoing_requests": target,
-        "upscale_delay_s": 2,
-        "downscale_delay_s": 30,
-    }
-
-
-def _multiplexed(detectors: int) -> type[FusionReplica]:
-    """FusionReplica with Serve's cache of that many categories before `_slot`."""
-
-    class Fusion(FusionReplica):
-        @serve.multiplexed(max_num_models_per_replica=detectors)  # type: ignore[untyped-decorator]
-        async def _slot(self, key: str) -> OpenSlot:
-            return await FusionReplica._slot(self, key)
-
-    return Fusion

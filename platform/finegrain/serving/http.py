@@ -11,9 +11,10 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from finegrain.captions import Caption
+from finegrain.decision import Verdict
 from finegrain.serving.access import check_access, read_images
 from finegrain.serving.examples import EXAMPLES, canary, example_png
-from finegrain.serving.messages import Refusal, Scored
+from finegrain.serving.messages import Refusal
 from finegrain.serving.protocol_v2 import v2_router
 from finegrain.serving.schemas import (
     CategoriesAnswer,
@@ -117,7 +118,7 @@ def _add_scoring(app: FastAPI, service: ScoringService) -> None:
         await service.champion(dataset, category)  # both before a body is read
         service.check_room()
         wanted = _pictures(pictures, heatmap is not None)
-        images = await read_images(request, service.settings)
+        images = await read_images(request, service.config)
         if heatmap and len(images) > 1:
             message = f"heatmap=png answers one image; {len(images)} came. Use pictures=overlay"
             raise ServiceError(Refusal(422, "one_image", message))
@@ -125,10 +126,9 @@ def _add_scoring(app: FastAPI, service: ScoringService) -> None:
         first = answered.scored.images[0]
         if isinstance(first, Refusal) and len(images) == 1:
             raise ServiceError(first)
-        if heatmap and isinstance(first, Scored):
-            return Response(
-                first.pictures["overlay"], media_type="image/png", headers=_brief(first)
-            )
+        if heatmap and isinstance(first, Verdict):
+            overlay = answered.scored.pictures[0]["overlay"]
+            return Response(overlay, media_type="image/png", headers=_brief(first))
         answer = ScoreAnswer.of(
             answered.key, answered.champion.model, answered.scored, answered.total_ms
         )
@@ -169,12 +169,12 @@ def _pictures(given: str | None, overlay: bool) -> list[str]:
     return [*wanted, *(["overlay"] if overlay and "overlay" not in wanted else [])]
 
 
-def _brief(scored: Scored) -> dict[str, str]:
+def _brief(verdict: Verdict) -> dict[str, str]:
     """The verdict as headers of a picture."""
     return {
-        "X-Score": f"{scored.score:.6g}",
-        "X-Threshold": "" if scored.threshold is None else f"{scored.threshold:.6g}",
-        "X-Rejected": json.dumps(scored.rejected),
+        "X-Score": f"{verdict.score:.6g}",
+        "X-Threshold": "" if verdict.threshold is None else f"{verdict.threshold:.6g}",
+        "X-Rejected": json.dumps(verdict.rejected),
     }
 
 
@@ -210,20 +210,20 @@ def _add_page(app: FastAPI) -> None:
     }
     contents = {name: folder.joinpath(name).read_bytes() for name in kinds}
 
-    def served(name: str) -> Response:
+    def file(name: str) -> Response:
         headers = {"Content-Security-Policy": PAGE_POLICY, "Cache-Control": "no-cache"}
         return Response(contents[name], media_type=kinds[name], headers=headers)
 
     @app.get("/", include_in_schema=False)
     async def page() -> Response:
-        return served("inspector.html")
+        return file("inspector.html")
 
     @app.get("/inspector.{suffix}", include_in_schema=False)
     async def part(suffix: str) -> Response:
         name = f"inspector.{suffix}"
         if name not in contents:
             raise HTTPException(404, f"no {name}")
-        return served(name)
+        return file(name)
 
     @app.get("/v1/examples", tags=["examples"])
     async def examples() -> dict[str, list[str]]:

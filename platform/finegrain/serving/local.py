@@ -20,11 +20,11 @@ LEAN = {
 
 
 @contextmanager
-def served(settings: ServingConfig, *, port: int = 0, nodes: int = 1) -> Iterator[str]:
+def served(config: ServingConfig, *, port: int = 0, nodes: int = 1) -> Iterator[str]:
     """A Ray of its own with the application for the block; gives the address.
 
     Args:
-        settings: of the application.
+        config: of the application.
         port: of HTTP; 0 takes a free one.
         nodes: above 1, a simulated cluster of that many with one CPU each.
 
@@ -38,7 +38,7 @@ def served(settings: ServingConfig, *, port: int = 0, nodes: int = 1) -> Iterato
     import ray
     from ray import serve
 
-    from finegrain.serving.graph import scoring_graph
+    from finegrain.serving.app import build
 
     # "local" even where another cluster's address lies in /tmp/ray
     address = _simulated_cluster(nodes) if nodes > 1 else "local"
@@ -49,7 +49,7 @@ def served(settings: ServingConfig, *, port: int = 0, nodes: int = 1) -> Iterato
             http_options={"host": "127.0.0.1", "port": port, "location": "HeadOnly"},
             logging_config={"enable_access_log": False},
         )
-        serve.run(scoring_graph(settings), name="scoring", route_prefix="/")
+        serve.run(build(config), name="scoring", route_prefix="/")
         yield f"http://127.0.0.1:{port}"
     finally:
         serve.shutdown()  # type: ignore[no-untyped-call]

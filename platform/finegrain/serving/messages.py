@@ -3,8 +3,7 @@
 B images of a request that could be read, N patches, D and W_l widths as in PatchTokens.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from finegrain.backbones import PatchTokens, RgbImage
-from finegrain.decision.regions import Region
+from finegrain.decision import Verdict
 
 Half = npt.NDArray[np.float16]
 
@@ -27,8 +26,8 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What fusion needs of an image beside its tokens; the preview only where pictures are due."""
+class ReadImage:
+    """What is left of an image beside its tokens; the preview only where pictures are due."""
 
     width: int
     height: int
@@ -49,7 +48,7 @@ class EncodedImages:
         batch_images: size of the batch that the first image was encoded in.
     """
 
-    images: tuple[Seen | Refusal, ...]
+    images: tuple[ReadImage | Refusal, ...]
     class_tokens: Half
     patches: Half
     memories: tuple[Half, ...]
@@ -83,29 +82,20 @@ def _half(values: torch.Tensor) -> Half:
 
 
 @dataclass(frozen=True)
-class Scored:
-    """One image's verdict; pictures are PNG files by name."""
-
-    score: float
-    threshold: float | None
-    rejected: bool | None
-    reason: str
-    regions: Sequence[Region]
-    width: int
-    height: int
-    components: Sequence[tuple[str, str, str]] = ()  # name, caption, colour of those matched
-    pictures: dict[str, bytes] = field(default_factory=dict)
-    anomaly_map: npt.NDArray[np.float32] | None = None
-
-
-@dataclass(frozen=True)
 class ScoredImages:
-    """A request's verdicts, in its order, and who made them."""
+    """A request's verdicts, in its order, and who made them.
 
-    images: tuple[Scored | Refusal, ...]
+    Args:
+        images: without maps, unless they were asked for.
+        pictures: of each image, PNG files by name.
+        refused: why a newer champion is not used.
+    """
+
+    images: tuple[Verdict | Refusal, ...]
+    pictures: tuple[dict[str, bytes], ...]
     version: str
     detector: str
-    refused: str | None  # why a newer champion is not used
+    refused: str | None
     decode_ms: float
     encode_ms: float
     score_ms: float

@@ -1,12 +1,13 @@
 """Pictures of a verdict: the overlay, and the layers that the inspector blends over the image."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from finegrain.backbones import RgbImage
+from finegrain.decision import Verdict
 from finegrain.evaluation.figures import colourise, overlay, png
 from finegrain.evaluation.regions import HUES, enlarged
 
@@ -21,6 +22,20 @@ def colour_range(
     if threshold is None:
         return float(np.median(anomaly_map)), float(anomaly_map.max())
     return SPAN[0] * threshold, SPAN[1] * threshold
+
+
+def drawn(verdict: Verdict, preview: RgbImage | None, wanted: Collection[str]) -> dict[str, bytes]:
+    """The wanted ones of "overlay", "heatmap" and "components" as PNG files, where they exist."""
+    anomaly_map, threshold = verdict.anomaly_map, verdict.pixel_threshold
+    assert anomaly_map is not None
+    files = {}
+    if "overlay" in wanted and preview is not None:
+        files["overlay"] = overlay_png(preview, anomaly_map, threshold)
+    if "heatmap" in wanted:
+        files["heatmap"] = heatmap_layer(anomaly_map, threshold)
+    if "components" in wanted and verdict.matched is not None:
+        files["components"] = components_layer(verdict.matched)
+    return files
 
 
 def overlay_png(
@@ -52,10 +67,3 @@ def hue(unit: int) -> str:
 def _rgba(colours: RgbImage, alpha: npt.NDArray[np.floating[Any]]) -> bytes:
     opacity = (255 * alpha[..., None]).round().astype(np.uint8)
     return png(np.concatenate([colours, opacity], axis=-1))
-
-
-def matched_components(
-    matched: npt.NDArray[np.integer[Any]], units: Sequence[tuple[str, str]]
-) -> list[tuple[str, str, str]]:
-    """Name, caption and colour of the units that some patch was matched with."""
-    return [(*units[unit], hue(unit)) for unit in np.unique(matched).tolist()]

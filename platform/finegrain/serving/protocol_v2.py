@@ -17,10 +17,11 @@ import numpy.typing as npt
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from finegrain.decision import Verdict
 from finegrain.detectors.maps import MAP_SIZE
 from finegrain.evaluation.figures import png
 from finegrain.serving.access import read_body
-from finegrain.serving.messages import Refusal, Scored
+from finegrain.serving.messages import Refusal
 from finegrain.serving.service import ScoringService, ServiceError
 from finegrain.tracking import Champion
 
@@ -102,7 +103,7 @@ def v2_router(service: ScoringService) -> APIRouter:
     @router.post("/models/{name}/infer")
     async def infer(request: Request, name: str) -> Response:
         champion = await _champion(service, name)
-        body = await read_body(request, service.settings.max_body_bytes)
+        body = await read_body(request, service.config.max_body_bytes)
         asked, raw = _parsed(body, request.headers.get(HEADER_LENGTH))
         images = _images(asked, raw)
         wanted = [output.name for output in asked.outputs] or ["image_score", "rejected"]
@@ -205,7 +206,7 @@ def _shape(output: str, images: int) -> list[int]:
     return [images, MAP_SIZE, MAP_SIZE] if output == "anomaly_map" else [images]
 
 
-def _values(output: str, scored: list[Scored]) -> npt.NDArray[Any]:
+def _values(output: str, scored: list[Verdict]) -> npt.NDArray[Any]:
     if output == "image_score":
         return np.array([image.score for image in scored], np.float32)
     if output == "rejected":
@@ -214,7 +215,7 @@ def _values(output: str, scored: list[Scored]) -> npt.NDArray[Any]:
 
 
 def _answer(
-    asked: InferRequest, name: str, model_version: str, wanted: list[str], scored: list[Scored]
+    asked: InferRequest, name: str, model_version: str, wanted: list[str], scored: list[Verdict]
 ) -> Response:
     """JSON, and after it the tensors that were asked for in binary."""
     everything = bool(asked.parameters.get("binary_data_output", False))

@@ -1,11 +1,14 @@
 """The HTTP answers, as OpenAPI shows them."""
 
 from base64 import b64encode
+from collections.abc import Mapping
 from typing import Self
 
 from pydantic import BaseModel, Field
 
-from finegrain.serving.messages import Refusal, Scored, ScoredImages
+from finegrain.decision import Region, Verdict
+from finegrain.serving.messages import Refusal, ScoredImages
+from finegrain.serving.pictures import hue
 
 
 class Fault(BaseModel):
@@ -19,16 +22,6 @@ class ErrorAnswer(BaseModel):
     """Every answer that is not a success."""
 
     error: Fault
-
-
-class RegionAnswer(BaseModel):
-    """A connected area of the map above its threshold."""
-
-    box: tuple[int, int, int, int] = Field(description="left, top, right, bottom in pixels")
-    area: float = Field(description="share of the image, 0 to 1")
-    score: float
-    component: str | None = Field(description="whose prompt most of it was matched with")
-    caption: str | None = Field(description="what that component should look like")
 
 
 class ComponentAnswer(BaseModel):
@@ -46,7 +39,7 @@ class ImageAnswer(BaseModel):
     threshold: float | None = Field(default=None, description="calibrated on the shots")
     rejected: bool | None = None
     reason: str | None = None
-    regions: list[RegionAnswer] = []
+    regions: list[Region] = []
     width: int | None = None
     height: int | None = None
     components: list[ComponentAnswer] = []
@@ -85,7 +78,7 @@ class ScoreAnswer(BaseModel):
 
     @classmethod
     def of(cls, key: str, model: str, scored: ScoredImages, total_ms: float) -> Self:
-        """From what fusion sent."""
+        """From what the scorer sent."""
         dataset, _, category = key.partition("/")
         stages = scored.decode_ms + scored.encode_ms + scored.score_ms
         return cls(
@@ -97,7 +90,10 @@ class ScoreAnswer(BaseModel):
                 detector=scored.detector,
                 refused=scored.refused,
             ),
-            results=[image_answer(image) for image in scored.images],
+            results=[
+                image_answer(image, files)
+                for image, files in zip(scored.images, scored.pictures, strict=True)
+            ],
             timing=Timing(
                 decode_ms=scored.decode_ms,
                 encode_ms=scored.encode_ms,
@@ -109,7 +105,7 @@ class ScoreAnswer(BaseModel):
         )
 
 
-def image_answer(image: Scored | Refusal) -> ImageAnswer:
+def image_answer(image: Verdict | Refusal, pictures: Mapping[str, bytes]) -> ImageAnswer:
     """One image's part of the answer."""
     if isinstance(image, Refusal):
         return ImageAnswer(error=Fault(code=image.code, message=image.message))
@@ -118,14 +114,14 @@ def image_answer(image: Scored | Refusal) -> ImageAnswer:
         threshold=image.threshold,
         rejected=image.rejected,
         reason=image.reason,
-        regions=[RegionAnswer(**vars(region)) for region in image.regions],
+        regions=list(image.regions),
         width=image.width,
         height=image.height,
         components=[
-            ComponentAnswer(name=name, caption=caption, colour=colour)
-            for name, caption, colour in image.components
+            ComponentAnswer(name=seen.name, caption=seen.caption, colour=hue(seen.place))
+            for seen in image.components
         ],
-        pictures={name: b64encode(content).decode() for name, content in image.pictures.items()},
+        pictures={name: b64encode(content).decode() for name, content in pictures.items()},
     )
 
 

@@ -28,7 +28,7 @@ class Graph(Protocol):
     """The deployments behind the ingress."""
 
     async def champions(self) -> dict[str, Champion]:
-        """What is served, by DATASET/CATEGORY."""
+        """What is served, by DATASET/CATEGORY, as last heard of it."""
         ...
 
     async def caption(self, dataset: str, category: str) -> Caption | None:
@@ -90,28 +90,23 @@ class ServiceError(Exception):
 
 
 class ScoringService:
-    """Scores requests through a graph within the settings' limits."""
+    """Scores requests through a graph within the config's limits."""
 
     def __init__(
         self,
-        settings: ServingConfig,
+        config: ServingConfig,
         graph: Graph,
         meters: Meters,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.settings, self.meters = settings, meters
+        self.config, self.meters = config, meters
         self._graph, self._sleep = graph, sleep
         self._in_flight = 0
         self._seconds_per_image = 0.1  # a running mean, for Retry-After
-        self._champions: dict[str, Champion] = {}
-        self._looked_up = -float("inf")
 
     async def champions(self) -> dict[str, Champion]:
-        """What is served; asked of the catalog at most once in `poll_seconds`."""
-        if time.monotonic() - self._looked_up > self.settings.poll_seconds:
-            self._champions = await self._in_time(self._graph.champions)
-            self._looked_up = time.monotonic()
-        return self._champions
+        """What is served, by DATASET/CATEGORY."""
+        return await self._in_time(self._graph.champions)
 
     async def champion(self, dataset: str, category: str) -> Champion:
         """ServiceError 404 with the list where the category is not served."""
@@ -160,7 +155,7 @@ class ScoringService:
 
     def _check(self, images: Sequence[bytes]) -> None:
         """Refuse by header what can't be scored; of several images, only if all of them are so."""
-        limits = self.settings
+        limits = self.config
         if not images:
             raise ServiceError(Refusal(422, "no_image", "the request has no image; send one"))
         if len(images) > limits.max_images:
@@ -172,12 +167,12 @@ class ScoringService:
             raise ServiceError((too_large or refusals)[0])
 
     def _header(self, index: int, data: bytes) -> Refusal | None:
-        name, most = f"image {index + 1}", self.settings.max_image_bytes
+        name, most = f"image {index + 1}", self.config.max_image_bytes
         if len(data) > most:
             message = f"{name} has {len(data):,} bytes; at most {most:,} are taken"
             return Refusal(413, "image_size", message)
         try:
-            open_image(data, name, self.settings.max_pixels)
+            open_image(data, name, self.config.max_pixels)
         except ImageError as error:
             return image_refusal(error)
         return None
@@ -187,7 +182,7 @@ class ScoringService:
 
         A request of more images than the limit is taken when nothing else is there.
         """
-        most = self.settings.max_in_flight
+        most = self.config.max_in_flight
         if self._in_flight and self._in_flight + images > most:
             raise self._busy(f"{self._in_flight} images are scored or wait; {most} may")
 
@@ -207,7 +202,7 @@ class ScoringService:
 
     async def _in_time(self, call: Callable[[], Awaitable[T]]) -> T:
         """The call's result; ServiceError 504 where there is none within the request's time."""
-        limit = self.settings.request_timeout_s
+        limit = self.config.request_timeout_s
         try:
             async with asyncio.timeout(limit):
                 return await self._retried(call)
@@ -224,10 +219,10 @@ class ScoringService:
         pause, lost = PAUSE_SECONDS, 0
         while True:
             try:
-                async with asyncio.timeout(self.settings.attempt_timeout_s):
+                async with asyncio.timeout(self.config.attempt_timeout_s):
                     return await call()
             except TimeoutError:
-                log.warning("no answer within %g s; asked again", self.settings.attempt_timeout_s)
+                log.warning("no answer within %g s; asked again", self.config.attempt_timeout_s)
                 await self._sleep(pause)
             except Exception as error:
                 if self._graph.overloaded(error):

@@ -1,0 +1,48 @@
+"""The champions as this process last heard of them: one thread asks the registry for all."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from finegrain.tracking import Champion, Registry
+
+log = logging.getLogger("ray.serve")
+Champions = dict[str, Champion]  # by DATASET/CATEGORY
+
+
+class ChampionPoller:
+    """Asks the registry every `seconds`; one that is away leaves what was known.
+
+    Args:
+        registry: where champions are selected.
+        seconds: between two questions.
+        notice: told each answer, in the poller's thread.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        seconds: float,
+        notice: Callable[[Champions], None] = lambda _champions: None,
+    ) -> None:
+        self._registry, self._seconds, self._notice = registry, seconds, notice
+        self.heard: Champions | None = None  # None until the registry has answered
+        self._stop = threading.Event()
+        threading.Thread(target=self._poll, name="champions", daemon=True).start()
+
+    def ask(self) -> Champions:
+        """The registry's answer of this moment; its errors go up."""
+        self.heard = self._registry.champions()
+        return self.heard
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stop.set()
+
+    def _poll(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._notice(self.ask())
+            except Exception as error:  # the registry may be away; what is known goes on serving
+                log.warning("champions can't be looked up: %s", error)
+            self._stop.wait(self._seconds)

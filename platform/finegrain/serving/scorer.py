@@ -1,0 +1,184 @@
+"""Tokens -> verdicts, by the champion of their category, which is kept in memory and up to date."""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from weakref import WeakValueDictionary
+
+import torch
+
+from finegrain.backbones import RemoteBackbone
+from finegrain.checkpoint import load_detector, read_config
+from finegrain.decision import Thresholds, Verdict, decide
+from finegrain.detectors import Detector
+from finegrain.errors import InputError
+from finegrain.serving.champions import ChampionPoller, Champions
+from finegrain.serving.messages import EncodedImages, Refusal, ScoredImages
+from finegrain.serving.pictures import drawn
+from finegrain.tracking import Champion, Registry
+
+log = logging.getLogger("ray.serve")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A checkpoint in memory."""
+
+    version: str
+    detector: Detector
+    thresholds: Thresholds | None
+
+
+class Slot:
+    """The champion of one category in this process; `current` is swapped in one assignment."""
+
+    def __init__(self, dataset: str, category: str) -> None:
+        self.dataset, self.category = dataset, category
+        self.current: Loaded | None = None
+        self.unservable: dict[str, str] = {}  # version -> why
+
+    @property
+    def key(self) -> str:
+        """DATASET/CATEGORY."""
+        return f"{self.dataset}/{self.category}"
+
+    @property
+    def warning(self) -> str | None:
+        """Why the newest champion is not the one that answers."""
+        return next(reversed(self.unservable.values()), None)
+
+
+class Scorer:
+    """Loads champions and scores with them. Registry errors leave what is loaded in place.
+
+    A slot is followed for as long as anyone holds it: Serve, which keeps the most recently used,
+    or a request that scores with it.
+
+    Args:
+        registry: where champions are selected.
+        backbone: name and weights' hash of the encoder's; other checkpoints are refused.
+        cache: folder for downloads.
+        poll_seconds: how often the champions of the loaded categories are looked up.
+    """
+
+    def __init__(
+        self, registry: Registry, backbone: tuple[str, str], cache: Path, poll_seconds: float
+    ) -> None:
+        torch.set_num_threads(1)
+        self._registry = registry
+        self._backbone = RemoteBackbone(*backbone)
+        self._cache = cache.expanduser()
+        self._slots: WeakValueDictionary[str, Slot] = WeakValueDictionary()
+        self._poller = ChampionPoller(registry, poll_seconds, self._follow)
+
+    def open(self, key: str) -> Slot:
+        """Load the champion of DATASET/CATEGORY.
+
+        Raises:
+            CheckpointError: no champion of it can be loaded, now or earlier.
+        """
+        dataset, _, category = key.partition("/")
+        champion = self._registry.champion(dataset, category)
+        slot = Slot(dataset, category)
+        if champion is None:
+            raise InputError(f"{key} has no champion; promote one with jobs/promote.py")
+        self._take(slot, champion)
+        for version in reversed(champion.earlier):
+            if slot.current is None:
+                self._load(slot, champion, version)
+        if slot.current is None:
+            raise InputError(f"no champion of {key} can be loaded: {slot.warning}")
+        self._slots[key] = slot
+        return slot
+
+    def close(self) -> None:
+        """Follow champions no longer."""
+        self._poller.stop()
+
+    def score(
+        self, slot: Slot, encoded: EncodedImages | Refusal, *, pictures: Sequence[str] = ()
+    ) -> ScoredImages | Refusal:
+        """The verdict on each image.
+
+        Args:
+            slot: from `open`.
+            encoded: what the encoder made of a request.
+            pictures: any of "overlay", "heatmap", "components"; "map" gives the map itself.
+        """
+        if isinstance(encoded, Refusal):
+            return encoded
+        loaded = slot.current
+        assert loaded is not None
+        start = time.perf_counter()
+        verdicts = iter(_decided(loaded, encoded))
+        images: list[Verdict | Refusal] = []
+        files: list[dict[str, bytes]] = []
+        for image in encoded.images:
+            if isinstance(image, Refusal):
+                images.append(image)
+                files.append({})
+                continue
+            verdict = next(verdicts)
+            files.append(drawn(verdict, image.preview, pictures))
+            sent = verdict.anomaly_map if "map" in pictures else None
+            images.append(replace(verdict, anomaly_map=sent, matched=None))
+        return ScoredImages(
+            images=tuple(images),
+            pictures=tuple(files),
+            version=loaded.version,
+            detector=loaded.detector.name,
+            refused=slot.warning,
+            decode_ms=encoded.decode_ms,
+            encode_ms=encoded.encode_ms,
+            score_ms=1000 * (time.perf_counter() - start),
+            batch_images=encoded.batch_images,
+        )
+
+    def _follow(self, champions: Champions) -> None:
+        for held in self._slots.valuerefs():  # a list, whatever other threads open meanwhile
+            if (slot := held()) and (champion := champions.get(slot.key)):
+                self._take(slot, champion)
+
+    def _take(self, slot: Slot, champion: Champion) -> None:
+        """Bring a slot to its champion unless that was refused before."""
+        now = slot.current
+        if now and now.version == champion.version:
+            slot.unservable.clear()
+        elif champion.version not in slot.unservable:
+            self._load(slot, champion, champion.version)
+
+    def _load(self, slot: Slot, champion: Champion, version: str) -> None:
+        try:
+            folder = self._registry.fetch(champion, version, self._cache)
+            config = read_config(folder)
+            if (config.dataset, config.category) != (slot.dataset, slot.category):
+                raise InputError(f"it is a checkpoint of {config.dataset}/{config.category}")
+            detector = load_detector(folder, self._backbone)
+            if detector.windows:
+                raise InputError(
+                    f"{detector.name} needs windows of the image, which the encoder does not "
+                    "send; promote a checkpoint of another method"
+                )
+            slot.current = Loaded(version, detector, config.thresholds)
+            log.info("%s is now version %s", champion.key, version)
+        except InputError as error:
+            slot.unservable[version] = f"version {version} is refused: {error}"
+            log.error("%s: %s", champion.key, slot.unservable[version])
+        except Exception as error:  # a registry or disk that may come back: try again
+            if slot.current is None:
+                raise
+            log.warning("%s version %s can't be fetched: %s", champion.key, version, error)
+
+
+def _decided(loaded: Loaded, encoded: EncodedImages) -> list[Verdict]:
+    """The verdicts on the images that could be read."""
+    readable = [image for image in encoded.images if not isinstance(image, Refusal)]
+    return decide(
+        loaded.detector.score(encoded.tokens()),
+        loaded.thresholds,
+        [(image.width, image.height) for image in readable],
+        units=loaded.detector.units,
+        grid=encoded.grid,
+    )

@@ -1,0 +1,99 @@
+"""What a scorer keeps in memory follows the champions, on checkpoints of a few numbers."""
+
+import asyncio
+import gc
+import importlib
+import warnings
+
+import pytest
+
+from finegrain.checkpoint import save_detector
+from finegrain.decision import Thresholds
+from finegrain.detectors import make_detector
+from finegrain.serving.config import ServingConfig
+from finegrain.serving.scorer import Scorer
+from finegrain.tracking import Champion
+from tests.decision.test_decision import Tokens, tokens
+from tests.serving.test_champions import wait_until
+
+
+class Shelf:
+    """A registry of checkpoints in a folder: d/c with as many versions as were promoted."""
+
+    def __init__(self, folder):
+        self.folder, self.versions = folder, 0
+        self.promote()
+
+    def promote(self):
+        detector = make_detector("patchcore", Tokens())
+        detector.fit_tokens(tokens(2, 0.1, seed=self.versions))
+        self.versions += 1
+        save_detector(
+            detector, self.folder / str(self.versions), dataset="d", category="c", shots=[],
+            thresholds=Thresholds(1.0, 1.0),
+        )  # fmt: skip
+
+    def champion(self, dataset, category):
+        return Champion(dataset, category, str(self.versions))
+
+    def champions(self):
+        return {"d/c": self.champion("d", "c")}
+
+    def fetch(self, _champion, version, _cache):
+        return self.folder / version
+
+
+class EncoderHandle:
+    """Tells whose tokens will come."""
+
+    class identity:  # noqa: N801
+        @staticmethod
+        async def remote():
+            return Tokens.name, Tokens.weights_hash
+
+
+@pytest.fixture
+def shelf(tmp_path):
+    return Shelf(tmp_path)
+
+
+@pytest.fixture
+def graph():
+    with warnings.catch_warnings():  # Ray's own classes are of an older pydantic
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return importlib.import_module("finegrain.serving.graph")
+
+
+async def opened_again(replica):
+    """What Serve keeps of d/c after it dropped d/c while a request scored with it."""
+    in_flight = await replica.slot("d/c")
+    kept = await replica.slot("d/c")
+    assert kept is not in_flight
+    del in_flight  # the request is answered
+    gc.collect()
+    return kept
+
+
+def test_a_category_that_was_opened_again_still_follows_its_champion(shelf, graph, monkeypatch):
+    monkeypatch.setattr(graph, "Registry", lambda _uri: shelf)
+    config = ServingConfig(poll_seconds=0.02, cache=shelf.folder)
+    replica = graph.ScorerReplica(config, EncoderHandle)
+    try:
+        slot = asyncio.run(opened_again(replica))
+        assert slot.current.version == "1"
+        shelf.promote()
+        wait_until(lambda: slot.current.version == "2")
+    finally:
+        replica._scorer.close()
+
+
+def test_a_slot_that_nobody_holds_is_no_longer_followed(shelf):
+    scorer = Scorer(shelf, (Tokens.name, Tokens.weights_hash), shelf.folder, poll_seconds=60)
+    try:
+        slot = scorer.open("d/c")
+        assert list(scorer._slots) == ["d/c"]
+        del slot
+        gc.collect()
+        assert list(scorer._slots) == []
+    finally:
+        scorer.close()
