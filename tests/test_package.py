@@ -24,7 +24,7 @@ FLOORS = (  # lowest first; a room imports its own and what lies lower
     {"detectors"},
     {"decision"},
     {"evaluation", "checkpoint"},
-    {"benchmark", "tracking", "pretraining"},
+    {"benchmark", "tracking", "pretraining", "fitted"},
     {"cluster", "serving"},
     {"studies"},
     {"cli"},
