@@ -1,0 +1,179 @@
+"""What README.md and docs/ show a reader is real: commands parse, Python runs, numbers agree."""
+
+import argparse
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from finegrain.cli.main import main as finegrain
+from sybil import Sybil
+from sybil.parsers.markdown import PythonCodeBlockParser
+
+from finegrain.serving.schemas import Checkpoint, ImageAnswer, ScoreAnswer, Timing
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SPAN = re.compile(r"`((?:finegrain|make|python|ray job submit) [^`]+)`")
+ENDS = {"|", "||", "&&", ";", "&"}
+JOB = re.compile(r"(?:\./)?jobs/\w+\.py")
+
+
+def name(page):
+    return page.relative_to(ROOT).as_posix()
+
+
+def commands(page):
+    """The commands of the page's bash blocks and of its code spans, each a list of words."""
+    text = page.read_text()
+    spans = [span for span in SPAN.findall(BLOCK.sub("", text)) if "COMMAND" not in span]
+    for source in [*BLOCK.findall(text), *(re.sub(r"\s+", " ", span) for span in spans)]:
+        for line in source.replace("\\\n", " ").splitlines():
+            lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;")
+            lexer.whitespace_split = True
+            yield from _between(list(lexer))
+
+
+def _between(words):
+    """Single commands of a line, without variables that are set before them."""
+    command = []
+    for word in [*words, ";"]:
+        if word in ENDS:
+            yield command
+            command = []
+        elif command or not re.fullmatch(r"\w+=\S*", word):
+            command.append(word)
+
+
+class ParsedError(Exception):
+    """The arguments were understood; nothing is to be run."""
+
+
+@pytest.fixture
+def only_parse(monkeypatch):
+    """Parsers that stop where they have understood their arguments."""
+    parse = argparse.ArgumentParser.parse_args
+
+    def stop(self, *given, **named):
+        raise ParsedError(parse(self, *given, **named))
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop)
+
+
+def check(words):
+    """Parse one command with its own parser; True if it is one of ours."""
+    job = next((i for i, word in enumerate(words) if JOB.fullmatch(word)), None)
+    program = Path(words[0]).name if words else ""
+    if program == "finegrain":
+        understood(lambda: finegrain(words[1:]), words)
+    elif job is not None and program in ("python", "ray", "jobs"):
+        script = ROOT / words[job]
+        assert script.is_file(), f"there is no {words[job]}"
+        understood(lambda: run_job(script, words[job + 1 :]), words)
+    elif program == "make":
+        check_make(words[1:])
+    else:
+        return False
+    return True
+
+
+def understood(call, words):
+    try:
+        with pytest.raises(ParsedError):
+            call()
+    except SystemExit as error:
+        if words[-1] != "--help":
+            pytest.fail(f"{shlex.join(words)} ends with {error}")
+
+
+def run_job(script, arguments):
+    source = script.read_text()
+    space = {"__name__": "a_job", "__file__": str(script)}
+    before, sys.argv = sys.argv, [str(script), *arguments]
+    try:
+        exec(compile(source, str(script), "exec"), space)
+        space["main"]()
+    finally:
+        sys.argv = before
+
+
+def check_make(words):
+    """Each target is in the Makefile; ARGS are understood by the job that gets them."""
+    makefile = (ROOT / "Makefile").read_text()
+    for word in words:
+        if word.partition("=")[0].isupper():
+            continue
+        assert re.search(rf"^{re.escape(word)}:", makefile, re.MULTILINE), f"no target {word}"
+    given = next((word.partition("=")[2] for word in words if word.startswith("ARGS=")), None)
+    if given and words[0] == "demo":
+        understood(lambda: finegrain(["benchmark", *shlex.split(given)]), words)
+
+
+@pytest.mark.usefixtures("only_parse")
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_commands_are_understood(page):
+    ours = [check(words) for words in commands(page)]
+    if page.name in ("README.md", "quickstart.md", "search.md"):
+        assert any(ours)
+
+
+@pytest.mark.usefixtures("only_parse")
+def test_a_wrong_command_is_found():
+    with pytest.raises(pytest.fail.Exception, match="ends with 2"):
+        check(["finegrain", "benchmark", "--no-such-option"])
+    with pytest.raises(AssertionError, match="no target"):
+        check(["make", "no-such-target"])
+
+
+ANSWER = ScoreAnswer(
+    dataset="factory",
+    category="pcb",
+    checkpoint=Checkpoint(model="finegrain-factory-pcb", version="1", detector="finegrained"),
+    results=[ImageAnswer(score=1.0, rejected=True, reason="Rejected.")] * 2,
+    timing=Timing(
+        decode_ms=1, encode_ms=1, score_ms=1, wait_ms=1, total_ms=4, batch_images=2
+    ),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if "```python" in page.read_text()], ids=name
+)
+def test_python_runs(page, monkeypatch, tmp_path):
+    """In an empty folder, with two images, and a server that always answers the same."""
+    monkeypatch.chdir(tmp_path)
+    for image in ("a.png", "b.png"):
+        Path(image).write_bytes(b"an image")
+    answer = httpx.Response(200, json=ANSWER.model_dump(mode="json"))
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", lambda *_: answer)
+    examples = list(Sybil([PythonCodeBlockParser()]).parse(page).examples())
+    assert examples
+    for example in examples:
+        example.evaluate()
+
+
+def rows(page):
+    """The rows of a page's table of results, method and shots -> scores."""
+    lines = [line.split("|")[1:-1] for line in page.read_text().splitlines()]
+    cells = [[cell.strip() for cell in line] for line in lines]
+    return {tuple(row[:2]): row[2:] for row in cells if len(row) == 7 and row[1].isdecimal()}
+
+
+def test_readme_shows_the_results_that_the_site_has():
+    shown, known = rows(ROOT / "README.md"), rows(ROOT / "docs" / "results.md")
+    assert {shots for _, shots in shown} == {"4"}
+    assert shown == {key: row for key, row in known.items() if key[1] == "4"}
+
+
+def test_readme_can_be_read_in_one_go():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md"], ids=name)
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)#]+)\)", page.read_text())
+    missing = [link for link in links if "://" not in link and not (ROOT / link).exists()]
+    assert not missing
