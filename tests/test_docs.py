@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import runpy
 import shlex
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from finegrain.cli.main import main as finegrain
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
 
+from finegrain.captions.store import read_caption
 from finegrain.serving.schemas import Checkpoint, ImageAnswer, ScoreAnswer, Timing
 
 ROOT = Path(__file__).parents[1]
@@ -90,12 +92,9 @@ def understood(call, words):
 
 
 def run_job(script, arguments):
-    source = script.read_text()
-    space = {"__name__": "a_job", "__file__": str(script)}
     before, sys.argv = sys.argv, [str(script), *arguments]
     try:
-        exec(compile(source, str(script), "exec"), space)
-        space["main"]()
+        runpy.run_path(str(script), run_name="__main__")
     finally:
         sys.argv = before
 
@@ -153,6 +152,15 @@ def test_python_runs(page, monkeypatch, tmp_path):
     assert examples
     for example in examples:
         example.evaluate()
+
+
+def test_the_caption_by_hand_holds(tmp_path):
+    [shown] = re.findall(
+        r"```yaml\n(.*?)```", (ROOT / "docs" / "captions.md").read_text(), re.DOTALL
+    )
+    file = tmp_path / "bracket.yaml"
+    file.write_text(shown)
+    assert read_caption(file).key == "folder/bracket"
 
 
 def rows(page):
