@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`((?:finegrain|make|python|ray job submit) [^`]+)`")
+BARE = re.compile(r"finegrain \w+")  # a command's name: there is one
 ENDS = {"|", "||", "&&", ";", "&"}
 JOB = re.compile(r"(?:\./)?jobs/\w+\.py")
 
@@ -32,6 +33,7 @@ def commands(page):
     """The commands of the page's bash blocks and of its code spans, each a list of words."""
     text = page.read_text()
     spans = [span for span in SPAN.findall(BLOCK.sub("", text)) if "COMMAND" not in span]
+    spans = [f"{span} --help" if BARE.fullmatch(span) else span for span in spans]
     for source in [*BLOCK.findall(text), *(re.sub(r"\s+", " ", span) for span in spans)]:
         for line in source.replace("\\\n", " ").splitlines():
             lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;")
