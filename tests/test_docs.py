@@ -10,10 +10,12 @@ from pathlib import Path
 import httpx
 import pytest
 from finegrain.cli.main import main as finegrain
+from PIL import Image
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
 
 from finegrain.captions.store import read_caption
+from finegrain.factory import render
 from finegrain.serving.schemas import Checkpoint, ImageAnswer, ScoreAnswer, Timing
 
 ROOT = Path(__file__).parents[1]
@@ -144,10 +146,15 @@ ANSWER = ScoreAnswer(
     "page", [page for page in PAGES if "```python" in page.read_text()], ids=name
 )
 def test_python_runs(page, monkeypatch, tmp_path):
-    """In an empty folder, with two images, and a server that always answers the same."""
+    """Beside photos of boards, good/*.png, a.png and b.png, and a server that knows one answer."""
     monkeypatch.chdir(tmp_path)
-    for image in ("a.png", "b.png"):
-        Path(image).write_bytes(b"an image")
+    Path("good").mkdir()
+    for index in range(4):
+        good = render("pcb", "train", None, index, seed=0).image
+        Image.fromarray(good).save(f"good/{index}.png")
+    for index, image in enumerate(("a.png", "b.png")):
+        scratched = render("pcb", "test", "scratch", index, seed=0).image
+        Image.fromarray(scratched).save(image)
     answer = httpx.Response(200, json=ANSWER.model_dump(mode="json"))
     monkeypatch.setattr(httpx.HTTPTransport, "handle_request", lambda *_: answer)
     examples = list(Sybil([PythonCodeBlockParser()]).parse(page).examples())
