@@ -9,7 +9,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from finegrain.cli.main import main as finegrain
 from PIL import Image
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
@@ -22,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`((?:finegrain|make|python|ray job submit) [^`]+)`")
+VARIABLE = re.compile(r'["$]((?:FINEGRAIN|MLFLOW|OPENAI|RAY|TUNE|KUBERAY)_[A-Za-z_]+)\b')
 BARE = re.compile(r"finegrain \w+")  # a command's name: there is one
 ENDS = {"|", "||", "&&", ";", "&"}
 JOB = re.compile(r"(?:\./)?jobs/\w+\.py")
@@ -84,6 +84,12 @@ def check(words):
     else:
         return False
     return True
+
+
+def finegrain(arguments):
+    from finegrain.cli.main import main
+
+    return main(arguments)
 
 
 def understood(call, words):
@@ -170,6 +176,14 @@ def test_the_caption_by_hand_holds(tmp_path):
     file = tmp_path / "bracket.yaml"
     file.write_text(shown)
     assert read_caption(file).key == "folder/bracket"
+
+
+def test_every_environment_variable_is_explained():
+    code = [*(ROOT / "platform").rglob("*.py"), *(ROOT / "jobs").glob("*.py"), ROOT / "Makefile"]
+    named = {found for path in code for found in VARIABLE.findall(path.read_text())}
+    explained = (ROOT / "docs" / "environment.md").read_text()
+    assert {"FINEGRAIN_RUNS", "FINEGRAIN_API_KEY"} <= named
+    assert not [name for name in sorted(named) if f"`{name}`" not in explained]
 
 
 def rows(page):
