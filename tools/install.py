@@ -4,6 +4,7 @@
 python3 tools/install.py VENV EXTRA...      pip's own bar is silent where there is no terminal
 """
 
+import signal
 import subprocess
 import sys
 import threading
@@ -50,6 +51,8 @@ def gigabytes(folder: Path) -> float:
 
 def main() -> int:
     """Run pip, tell how far it is, and end as it ends; its last lines where it fails."""
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, lambda *_: sys.exit(1))
     venv, extras = Path(sys.argv[1]), ",".join(sys.argv[2:])
     root = Path(__file__).parents[1]
     lock = root / "requirements.lock"
@@ -66,9 +69,13 @@ def main() -> int:
         ended = threading.Event()
         threading.Thread(target=_tell, args=(progress, ended), daemon=True).start()
         last: deque[str] = deque(maxlen=15)
-        for line in process.stdout:
-            progress.hear(line)
-            last.append(line)
+        try:
+            for line in process.stdout:
+                progress.hear(line)
+                last.append(line)
+        except BaseException:
+            process.terminate()  # Ctrl-C, or make was ended
+            raise
     ended.set()
     if process.returncode:
         print("".join(last), file=sys.stderr, end="")
