@@ -124,7 +124,7 @@ def words(kind: Any) -> str:
 
 
 def _said(config: type) -> dict[str, str]:
-    """Field -> its meaning: the comment behind it, or what the docstring says under Args."""
+    """Field -> its meaning: the comment behind or above it, or what Args says in the docstring."""
     found: dict[str, str] = {}
     for owner in reversed(config.__mro__):
         if not owner.__module__.startswith("finegrain."):
@@ -133,8 +133,8 @@ def _said(config: type) -> dict[str, str]:
         found |= _documented(owner)
         for node in ast.parse(source).body[0].body:  # type: ignore[attr-defined]
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-                lines = source.splitlines()[node.lineno - 1 : node.end_lineno]
-                comments = [line.partition("  # ")[2] for line in lines]
+                above, *own = source.splitlines()[node.lineno - 2 : node.end_lineno]
+                comments = [line.partition("  # ")[2] for line in [above.split("=")[0], *own]]
                 if comment := "".join(comments):
                     found[node.target.id] = comment
     return found
