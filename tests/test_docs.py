@@ -199,6 +199,18 @@ def test_readme_shows_the_results_that_the_site_has():
     assert shown == {key: row for key, row in known.items() if key[1] == "4"}
 
 
+def test_the_page_of_methods_shows_them_too():
+    page = (ROOT / "docs" / "methods" / "index.md").read_text()
+    shown = re.findall(r"^\| \[`(\w+)`\].* ([\d.]+) / ([\d.]+) \|$", page, re.MULTILINE)
+    known = rows(ROOT / "docs" / "results.md")
+    means = {
+        method: tuple(score.split()[0] for score in scores[:2])
+        for (method, shots), scores in known.items()
+        if shots == "4"
+    }
+    assert {method: tuple(scores) for method, *scores in shown} == {**means, "chance": ("50", "50")}
+
+
 def test_readme_can_be_read_in_one_go():
     assert len((ROOT / "README.md").read_text().splitlines()) <= 150
 
