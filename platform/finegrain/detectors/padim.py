@@ -20,8 +20,8 @@ from finegrain.errors import ConfigError
 class PaDiMConfig(FeatureConfig):
     """Options: how many feature dimensions are drawn, and what is added to the covariance."""
 
-    dimensions: int = 100
-    epsilon: float = 0.01
+    dimensions: int = 100  # drawn by seed
+    epsilon: float = 0.01  # added to the covariance's diagonal
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -23,9 +23,9 @@ PROJECTED_WIDTH = 128  # random projection in which the coreset is searched, as 
 class PatchCoreConfig(FeatureConfig):
     """Options; `max_memory` patches are kept, a coreset of them where the shots have more."""
 
-    neighbourhood: int = 3
-    reweighting_neighbours: int = 9
-    max_memory: int = 4000
+    neighbourhood: int = 3  # patches a side that are averaged; odd
+    reweighting_neighbours: int = 9  # of the nearest patch, which say how rare it is (Eq. 7)
+    max_memory: int = 4000  # patches
 
     def __post_init__(self) -> None:
         super().__post_init__()

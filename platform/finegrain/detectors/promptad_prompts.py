@@ -53,9 +53,13 @@ DEFECTS = (
 
 @dataclass(frozen=True)
 class PromptADConfig(DetectorConfig):
-    """The category's words and the paper's hyperparameters."""
+    """The category's words and the paper's hyperparameters.
 
-    object_name: Phrase = "object"
+    Args:
+        defects: what can be wrong, as the caption has it; without a caption a list of our own.
+    """
+
+    object_name: Phrase = "object"  # the caption's foreground, or the category's name
     defects: Annotated[tuple[Phrase, ...], Field(min_length=1, max_length=100)] = DEFECTS
     prefix: Few = 4  # C, learnable vectors before the object's name
     suffix: Few = 1  # S, learnable vectors behind it in a LAP

@@ -20,8 +20,8 @@ from finegrain.errors import ConfigError
 class SpadeConfig(FeatureConfig):
     """Options: how many shots are retrieved for an image, and patches for a patch."""
 
-    retrieved_shots: int = 4
-    nearest_patches: int = 1
+    retrieved_shots: int = 4  # that an image is compared with; all where there are fewer
+    nearest_patches: int = 1  # of these shots, whose mean distance is a patch's score
 
     def __post_init__(self) -> None:
         super().__post_init__()
