@@ -128,7 +128,7 @@ def test_a_job_is_its_command(job, monkeypatch, capsys):
         (["promote"], "give RUN_ID, --from-benchmark NAME or --rollback"),
         (["promote", "--rollback", "pcb"], "--rollback takes DATASET/CATEGORY, e.g. factory/pcb"),
         (["promote", "run", "--metric", "aupro_30"], "--metric chooses among the trials"),
-        (["promote", "a" * 32, "--tracking-uri", "sqlite:///absent/m.db"], "unable to open"),
+        (["promote", "a" * 32, "--tracking-uri", "sqlite:///m.db"], "has no checkpoint to promote"),
         (["paper", "--table", "1", "--shot-selection", "x"], "argument --shot-selection: invalid"),
         (["paper", "--table", "1", "--data-root", "visa"], "--data-root takes NAME=VALUE; got"),
         (["search", "--resume", "a", "--seed", "0"], "--resume takes what the search began with"),

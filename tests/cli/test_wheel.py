@@ -81,7 +81,7 @@ def test_a_benchmark_and_a_search_begin_in_an_empty_folder(installed, empty):
     with (folder / "results.csv").open() as stream:
         [row] = csv.DictReader(stream)
     assert (row["category"], row["status"]) == ("gasket", "ok")
-    assert float(row["image_auroc"]) > 50
+    assert float(row["pixel_auroc"]) > 50
     assert (empty / "runs" / "mlflow.db").is_file()
     [result] = folder.glob("trials/*/result.json")
     source = json.loads(result.read_text())["environment"]["source"]

@@ -108,11 +108,13 @@ def test_shares_are_percent_as_scores_are(benchmark, tmp_path, store):
         status="ok",
         scores=Scores(image_auroc=0.5),
         fit_seconds=2.5,
+        score_ms=3.0,
         false_alarms=0.25,
         detected=1.0,
     )
     Recorder(benchmark, tmp_path, "http://tracking", print)._record(result)
-    expected = {"image_auroc": 50.0, "false_alarms": 25.0, "detected": 100.0, "fit_seconds": 2.5}
+    shares = {"image_auroc": 50.0, "false_alarms": 25.0, "detected": 100.0}
+    expected = shares | {"fit_seconds": 2.5, "score_ms": 3.0}
     assert store.metrics == [expected]
     row = next(csv.DictReader(io.StringIO(csv_text([trial], {trial.name: result}))))
     assert {name: float(row[name]) for name in expected} == expected

@@ -189,7 +189,7 @@ def _add_health(app: FastAPI, service: ScoringService) -> None:
         """A canary image goes through the whole graph."""
         champions = await service.champions()
         if not champions:
-            message = "no category has a champion; promote a run with jobs/promote.py"
+            message = "no category has a champion; promote a run with `finegrain promote`"
             raise ServiceError(Refusal(503, "nothing_served", message))
         champion = min(champions.values(), key=lambda c: c.key)
         answered = await service.score(champion.dataset, champion.category, [canary()])

@@ -83,7 +83,7 @@ class Scorer:
         champion = self._registry.champion(dataset, category)
         slot = Slot(dataset, category)
         if champion is None:
-            raise InputError(f"{key} has no champion; promote one with jobs/promote.py")
+            raise InputError(f"{key} has no champion; promote one with `finegrain promote`")
         self._take(slot, champion)
         for version in reversed(champion.earlier):
             if slot.current is None:
