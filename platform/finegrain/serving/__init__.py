@@ -10,7 +10,7 @@ pictures.py     overlays and layers
 service.py      admission, deadline, retries: the graph behind a Protocol, without HTTP and Ray
 http.py         FastAPI's routes; access.py, schemas.py, protocol_v2.py, examples.py, inspector/
 local.py        the application on this machine's loopback
-client.py       for those who ask               load.py      open-loop load and what came of it
+client.py       for those who ask
 """
 
 from finegrain.serving.config import ServingConfig
