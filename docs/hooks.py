@@ -98,8 +98,12 @@ def _defaults(config: type) -> dict[str, tuple[Any, str]]:
         make = field.default_factory
         missing = field.default in (MISSING, PydanticUndefined)
         default = make() if callable(make) else NEEDED if missing else field.default
-        defaults[name] = default, (inspect.getdoc(make) or "") if inspect.isfunction(make) else ""
+        defaults[name] = default, _first_line(make) if inspect.isfunction(make) else ""
     return defaults
+
+
+def _first_line(made: object) -> str:
+    return (inspect.getdoc(made) or "").partition("\n")[0]
 
 
 def words(kind: Any) -> str:

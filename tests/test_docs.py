@@ -14,6 +14,8 @@ from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
 
 from finegrain.captions.store import read_caption
+from finegrain.cli.main import main as finegrain
+from finegrain.detectors import DETECTORS, ON_REQUEST
 from finegrain.factory import render
 from finegrain.serving.schemas import Checkpoint, ImageAnswer, ScoreAnswer, Timing
 
@@ -84,12 +86,6 @@ def check(words):
     else:
         return False
     return True
-
-
-def finegrain(arguments):
-    from finegrain.cli.main import main
-
-    return main(arguments)
 
 
 def understood(call, words):
@@ -184,6 +180,22 @@ def test_every_environment_variable_is_explained():
     explained = (ROOT / "docs" / "environment.md").read_text()
     assert {"FINEGRAIN_RUNS", "FINEGRAIN_API_KEY"} <= named
     assert not [name for name in sorted(named) if f"`{name}`" not in explained]
+
+
+@pytest.mark.parametrize("name", [*DETECTORS, *ON_REQUEST, "serving"])
+def test_tables_of_options_are_tables(name):
+    hooks = runpy.run_path(str(ROOT / "docs" / "hooks.py"))
+    lines = hooks["options_table"](name).splitlines()
+    assert [line for line in lines if not re.fullmatch(r"\|( [^|]* \|){4}", line)] == []
+    assert len(lines) - 2 == len(hooks["options"](name))
+
+
+def test_options_come_with_their_words():
+    hooks = runpy.run_path(str(ROOT / "docs" / "hooks.py"))
+    found = {option.name: option[1:] for option in hooks["options"]("subspacead")}
+    turned = "copies of each shot, turned by random angles, beside the shot itself."
+    assert found["augmentations"] == ("whole number", "30", turned)
+    assert {"features", "levels", "variance", "top_share"} < set(found)
 
 
 def rows(page):

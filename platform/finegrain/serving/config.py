@@ -28,17 +28,17 @@ class ServingConfig(BaseModel):
     cache: Path = Path("~/.cache/finegrain/serving")  # downloaded checkpoints
     poll_seconds: Seconds = 2.0  # how often champions are looked up
 
-    backbone: str = _renamed("backbone", "clip", "bundled")
-    backbone_weights: str | None = _renamed("backbone_weights", "clip_weights", None)
+    backbone: str = _renamed("backbone", "clip", "bundled")  # that champions were fitted on
+    backbone_weights: str | None = _renamed("backbone_weights", "clip_weights", None)  # file or tag
     # auto: on a GPU the faster of both, if it scores alike
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    encoder_cpus: Annotated[float, Field(gt=0)] = 1.0
-    encoder_gpus: Annotated[float, Field(ge=0)] = 0.0
+    encoder_cpus: Annotated[float, Field(gt=0)] = 1.0  # of a replica
+    encoder_gpus: Annotated[float, Field(ge=0)] = 0.0  # may be a fraction
     encoder_min_replicas: Count = 1
     encoder_max_replicas: Count = 2
     encoder_max_ongoing: Count = 16  # requests that a replica has at once, decoding or encoding
     encoder_target_ongoing: Count = 8  # above it, replicas are added
-    max_batch_images: Count = 8
+    max_batch_images: Count = 8  # encoded together
     batch_wait_ms: Annotated[float, Field(ge=0)] = 0.0  # batches fill while one is encoded
 
     scorer_min_replicas: Count = _renamed("scorer_min_replicas", "fusion_min_replicas", 1)
@@ -48,10 +48,10 @@ class ServingConfig(BaseModel):
 
     max_in_flight: Count = 32  # images; above it, requests are answered with 429
     max_images: Count = 16  # in one request
-    max_image_bytes: Count = 16 * 2**20
-    max_body_bytes: Count = 64 * 2**20
-    max_pixels: Count = 25_000_000
-    request_timeout_s: Seconds = 30.0
+    max_image_bytes: Count = 16 * 2**20  # of one image
+    max_body_bytes: Count = 64 * 2**20  # of a request
+    max_pixels: Count = 25_000_000  # of an image
+    request_timeout_s: Seconds = 30.0  # then the answer is 504
     attempt_timeout_s: Seconds = 15.0  # then it is asked again; above a full queue's
 
     @model_validator(mode="after")
