@@ -68,6 +68,7 @@ def test_colours_are_what_they_are_called(scenes: list[Scene]) -> None:
 
 
 def test_places_are_where_they_are_called(scenes: list[Scene]) -> None:
+    wrong, told = [], 0
     for scene in scenes:
         for part, mask in zip(scene.facts.parts, scene.part_masks, strict=True):
             hidden = mask.sum() < 60 or len(scene.facts.parts) > 1
@@ -76,7 +77,11 @@ def test_places_are_where_they_are_called(scenes: list[Scene]) -> None:
             y, x = (c / SIDE for c in ndimage.center_of_mass(mask))
             row = "top" if y < 0.38 else "bottom" if y > 0.62 else ""
             column = "left" if x < 0.38 else "right" if x > 0.62 else ""
-            assert (f"{row} {column}".strip() or "center") == part.location
+            told += 1
+            if (seen := f"{row} {column}".strip() or "center") != part.location:
+                wrong.append((seen, part.location))
+    assert told > 20
+    assert not wrong
 
 
 def test_numbers_are_counts(scenes: list[Scene]) -> None:
