@@ -19,10 +19,13 @@ torch.set_num_threads(1)  # pytest-xdist runs as many of these processes as CI h
 
 LONG_FILES = (
     "serving/test_server.py",
-    "detectors/test_detectors.py",
     "cluster/test_benchmark.py",
     "serving/test_deploy.py",
-    "detectors/test_winclip.py",
+    "detectors/test_detectors.py",
+    "benchmark/test_trial.py",
+    "backbones/test_bundled.py",
+    "backbones/test_open_clip_weights.py",
+    "tracking/test_published.py",
     "cluster/test_head.py",
 )
 
