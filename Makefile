@@ -24,8 +24,8 @@ lint:
 types:
 	$(BIN)/mypy
 
-unit:
-	$(BIN)/python -m pytest $(ARGS)
+unit:  # the core's branches are counted where all tests run
+	$(BIN)/python -m pytest $(if $(ARGS),,--cov) $(ARGS)
 
 # --strict makes warnings errors; the variable silences the theme's notice that it ends in May 2027.
 docs:  ## the site of docs/ in site/; then: .venv/bin/mkdocs serve

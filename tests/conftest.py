@@ -17,6 +17,26 @@ os.environ.update(ENVIRONMENT)  # before anything imports ray, which reads them 
 
 torch.set_num_threads(1)  # pytest-xdist runs as many of these processes as CI has cores
 
+LONG_FILES = (
+    "serving/test_server.py",
+    "cluster/test_benchmark.py",
+    "serving/test_deploy.py",
+    "detectors/test_detectors.py",
+    "benchmark/test_trial.py",
+    "backbones/test_bundled.py",
+    "backbones/test_open_clip_weights.py",
+    "tracking/test_published.py",
+    "cluster/test_head.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Two workers take file after file in this order: long ones first, so that none ends alone."""
+    last = len(LONG_FILES)
+    places = {Path(__file__).parent / name: place for place, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: places.get(item.path, last))
+
+
 SIDE = 64
 PLATE = caption_from_facts(
     "folder",

@@ -4,6 +4,7 @@
 """
 
 import importlib
+import json
 import os
 import re
 import runpy
@@ -15,8 +16,9 @@ from types import SimpleNamespace
 
 import jsonschema
 import pytest
+import ray
 import yaml
-from ray.autoscaler._private.util import prepare_config, validate_config
+from ray.autoscaler.sdk import fillout_defaults
 
 from finegrain.benchmark.methods import check_shots, checked_options
 from finegrain.cluster import full
@@ -47,11 +49,16 @@ def manifest(request):
 
 
 def test_the_cluster_launcher_takes_its_file():
-    config = prepare_config(read("cluster.yaml"))
-    validate_config({**config, "cluster_synced_files": []})
-    assert config["available_node_types"]["gpu_worker"]["min_workers"] == 0
+    schema = json.loads((Path(ray.__file__).parent / "autoscaler/ray-schema.json").read_text())
+    config = read("cluster.yaml")
+    jsonschema.validate(config, schema)
+    jsonschema.validate(fillout_defaults(config), schema)
     with pytest.raises(jsonschema.ValidationError, match="max_worker"):
-        validate_config({**config, "cluster_synced_files": [], "max_worker": 1})
+        jsonschema.validate({**config, "max_worker": 1}, schema)
+    types = config["available_node_types"]
+    assert config["head_node_type"] in types
+    assert types["gpu_worker"]["min_workers"] == 0
+    assert types["gpu_worker"]["max_workers"] <= config["max_workers"]
 
 
 def test_the_launched_cluster_is_closed_and_records():

@@ -110,4 +110,9 @@ def test_bad_data_fail_their_trial_and_say_why(trials, worker, tmp_path, spoil, 
     assert re.search(message, result.error)
     assert json.loads((tmp_path / "result.json").read_text())["error"] == result.error
     assert not (tmp_path / "checkpoint").exists()
+
+
+def test_a_worker_goes_on_after_bad_data(trials, worker, tmp_path):
+    (trials[0].data_root / "plate_a" / "test/good/002.png").write_bytes(b"not")
+    assert worker.run(trials[0], tmp_path / "bad").status == "failed"
     assert worker.run(trials[-1], tmp_path / "next").status == "ok"

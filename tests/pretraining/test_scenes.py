@@ -38,17 +38,17 @@ def test_masks_agree_with_facts(scenes: list[Scene]) -> None:
             assert (defect.mask & where).sum() >= 0.5 * defect.mask.sum()
 
 
-def test_faults_change_the_pixels_of_their_mask() -> None:
+def test_faults_change_the_pixels_of_their_mask(scenes: list[Scene]) -> None:
     """Faulty tokens differ from the rest of their part more than sound pixels differ among them."""
     contrasts = []
-    for seed in range(7000, 7300):
-        scene = render_scene(seed)
+    for scene in scenes:
         for defect in scene.defects:
             if defect.kind in ("crack", "hole", "stain", "cut") and defect.part >= 0:
                 sound = scene.part_masks[defect.part] & ~defect.mask
                 inside = scene.image[defect.mask].astype(float).mean(0)
                 outside = scene.image[sound].astype(float).mean(0)
                 contrasts.append(np.abs(inside - outside).max())
+    assert len(contrasts) > 20
     assert np.median(contrasts) > 30
 
 
@@ -68,6 +68,7 @@ def test_colours_are_what_they_are_called(scenes: list[Scene]) -> None:
 
 
 def test_places_are_where_they_are_called(scenes: list[Scene]) -> None:
+    wrong, told = [], 0
     for scene in scenes:
         for part, mask in zip(scene.facts.parts, scene.part_masks, strict=True):
             hidden = mask.sum() < 60 or len(scene.facts.parts) > 1
@@ -76,7 +77,11 @@ def test_places_are_where_they_are_called(scenes: list[Scene]) -> None:
             y, x = (c / SIDE for c in ndimage.center_of_mass(mask))
             row = "top" if y < 0.38 else "bottom" if y > 0.62 else ""
             column = "left" if x < 0.38 else "right" if x > 0.62 else ""
-            assert (f"{row} {column}".strip() or "center") == part.location
+            told += 1
+            if (seen := f"{row} {column}".strip() or "center") != part.location:
+                wrong.append((seen, part.location))
+    assert told > 20
+    assert not wrong
 
 
 def test_numbers_are_counts(scenes: list[Scene]) -> None:

@@ -13,6 +13,7 @@ import pytest
 from finegrain.loopback import free_ports
 from finegrain.tracking import Registry
 from tests.conftest import bundled
+from tests.databases import new_database
 from tests.serving.champions import CATEGORIES, fitted, logged
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +24,7 @@ class Champions:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.uri = f"sqlite:///{folder / 'mlflow.db'}"
+        self.uri = new_database(folder)
         self.detectors = {}
         self.registry = Registry(self.uri)
         for category in CATEGORIES:

@@ -44,16 +44,28 @@ def test_the_yaml_deploys_on_a_cluster_that_has_the_package_alone(champions, tmp
         path = tmp_path / "scoring.yaml"
         path.write_text(yaml.safe_dump(config))
         serve("deploy", path, address=address)
-        deadline = time.monotonic() + 120
-        while "RUNNING" not in (status := _status(address)):
-            assert "DEPLOY_FAILED" not in status, status
-            assert time.monotonic() < deadline, status
-            time.sleep(1)
-        url = f"http://127.0.0.1:{port}/v1/categories/factory/pcb/score"
+        server = f"http://127.0.0.1:{port}"
+        _wait_until_ready(server, address)
+        url = f"{server}/v1/categories/factory/pcb/score"
         answer = httpx.post(url, content=PIXELS, timeout=60)
         assert answer.json()["checkpoint"]["model"] == "finegrain-factory-pcb"
+        assert _status(address)["status"] == "RUNNING"
+
+
+def _wait_until_ready(server, address, seconds=120):
+    """Ask the server itself: `serve status` takes seconds, which the replicas need to start."""
+    deadline = time.monotonic() + seconds
+    while not _answers(f"{server}/readyz"):
+        assert time.monotonic() < deadline, _status(address)
+        time.sleep(0.5)
+
+
+def _answers(url):
+    try:
+        return httpx.get(url, timeout=10).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def _status(address):
-    applications = yaml.safe_load(serve("status", address=address))["applications"]
-    return applications["scoring"]["status"] + applications["scoring"]["message"]
+    return yaml.safe_load(serve("status", address=address))["applications"]["scoring"]

@@ -11,6 +11,7 @@ from finegrain.evaluation.compare import Expense
 from finegrain.studies.compare.pool import pool
 from finegrain.studies.compare.run import compare_recorded
 from finegrain.tracking import BenchmarkRun, RecordedTrial, recorded_trials
+from tests.databases import new_database
 
 
 def trial(benchmark, method="spade", category="gear", seed=0, **changes):
@@ -104,7 +105,7 @@ SCORES = {"padim": (70.0, 80.0, 90.0), "spade": (72.0, 79.0, 95.0)}
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare")
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    uri = new_database(folder)
     run = BenchmarkRun(uri, "grid", folder / "artifacts", None)
     for method, scores in SCORES.items():
         for category, score in zip(("bolt", "gear", "pcb"), scores, strict=True):

@@ -16,7 +16,6 @@ from finegrain.benchmark.trial import RESULT
 from finegrain.captions import find_caption
 from finegrain.cli.options import pairs
 from finegrain.cluster.connect import Share
-from finegrain.data import DATASETS
 from finegrain.errors import ConfigError, DatasetError
 from finegrain.evaluation.metrics import Scores
 from finegrain.files import write_text
@@ -26,6 +25,7 @@ from finegrain.studies.paper.inputs import Inputs, missing
 from finegrain.studies.paper.layout import Measured, PaperTable
 from finegrain.studies.paper.run import make_exhibit, run_group
 from finegrain.tables import Row
+from tests.databases import new_database
 
 CLIP = "ViT-B-16-plus-240"
 
@@ -66,7 +66,6 @@ def stub(root: Path, categories: tuple[str, ...]) -> Path:
     return root
 
 
-@pytest.mark.skipif("visa" not in DATASETS, reason="no loader of MVTec-AD and VisA yet")
 def test_a_dry_run_counts_what_lies_on_disk(tmp_path):
     roots = {
         "mvtec": stub(tmp_path / "mvtec", ("bottle", "cable")),
@@ -220,8 +219,7 @@ def captioned(plates, tmp_path):
 
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory):
-    """Of one database: making its tables takes seconds."""
-    return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
+    return new_database(tmp_path_factory.mktemp("mlflow"))
 
 
 def store_results(inputs, name, output):

@@ -4,6 +4,7 @@ from mlflow import MlflowClient
 
 from finegrain.tracking import BenchmarkRun, load_published
 from finegrain.tracking.runs import EXPERIMENT
+from tests.databases import new_database
 
 
 def runs(uri, query):
@@ -13,7 +14,7 @@ def runs(uri, query):
 
 
 def test_published_runs_stand_beside_measured_ones_and_are_loaded_once(tmp_path):
-    uri, artifacts = f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts"
+    uri, artifacts = new_database(tmp_path), tmp_path / "artifacts"
     measured = BenchmarkRun(uri, "mine", artifacts, None)
     measured.record(
         "bottle", "d", params={}, metrics={"image_auroc": 90.0}, tags={"source": "/src"},

@@ -11,12 +11,13 @@ from finegrain.decision.regions import Thresholds
 from finegrain.detectors import make_detector
 from finegrain.errors import CheckpointError, ConfigError
 from finegrain.tracking import BenchmarkRun, Registry
+from tests.databases import new_database
 from tests.decision.test_decision import tokens
 
 
 class Place:
     def __init__(self, folder: Path):
-        self.folder, self.uri = folder, f"sqlite:///{folder / 'mlflow.db'}"
+        self.folder, self.uri = folder, new_database(folder)
         self.registry = Registry(self.uri)
         self.client = MlflowClient(self.uri)
         self.experiment = self.client.create_experiment(

@@ -8,6 +8,7 @@ from finegrain.evaluation.compare import Expense
 from finegrain.tracking import BenchmarkRun, recorded_trials
 from finegrain.tracking import runs as runs_module
 from finegrain.tracking.runs import trial_runs
+from tests.databases import new_database
 
 PARAMS = {"dataset": "folder", "method": "spade", "shots": 2, "seed": 1, "backbone": "bundled",
           "weights": None}  # fmt: skip
@@ -28,7 +29,7 @@ def record(run, category, failed=False):
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    uri = new_database(folder)
     for name in ("old", "mine", "mine"):  # the later one of the name counts
         run = BenchmarkRun(uri, name, folder / "artifacts", None)
         for category in ("bolt", "gear"):

@@ -11,12 +11,13 @@ from finegrain.places import tracking_uri
 from finegrain.serving.config import ServingConfig
 from finegrain.tracking import BenchmarkRun
 from finegrain.tracking.runs import EXPERIMENT, TRIAL
+from tests.databases import new_database
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mlflow")
-    return f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts"
+    return new_database(folder), folder / "artifacts"
 
 
 def record(run, name, digest="d1", **changes):
