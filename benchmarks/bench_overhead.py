@@ -52,7 +52,7 @@ def empty_trials(trials: int) -> None:
             path.mkdir(parents=True)
             Image.fromarray(np.full((240, 240, 3), len(split), np.uint8)).save(path / "000.png")
         ray.init("local", log_to_driver=False)
-        slots = int(ray.cluster_resources()["CPU"])
+        slots = int(ray.cluster_resources()["CPU"])  # type: ignore[no-untyped-call]
         ends: list[float] = []
         start, driver = time.perf_counter(), time.thread_time()
         grid = Grid(dataset="folder", data_root=folder / "data", methods=("chance",),

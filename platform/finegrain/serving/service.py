@@ -113,7 +113,9 @@ class ScoringService:
         champions = await self.champions()
         if found := champions.get(f"{dataset}/{category}"):
             return found
-        served = ", ".join(sorted(champions)) or "nothing yet; promote a run with `finegrain promote`"
+        served = (
+            ", ".join(sorted(champions)) or "nothing yet; promote a run with `finegrain promote`"
+        )
         message = f"{dataset}/{category} is not served; served: {served}"
         raise ServiceError(Refusal(404, "unknown_category", message))
 
