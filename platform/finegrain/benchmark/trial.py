@@ -51,9 +51,9 @@ class EncodedCategory:
     test: TestSet
     encode_ms: float
 
-    def checked(self, shots: Sequence[Path]) -> tuple[Shot, ...]:
+    def checked(self, paths: Sequence[Path]) -> tuple[Shot, ...]:
         """The shots with their hashes; DatasetError if one is also a test image."""
-        support = tuple(Shot(path, file_sha256(path)) for path in shots)
+        support = tuple(Shot(path, file_sha256(path)) for path in paths)
         check_no_leak(support, self.test.sha256, self.category.name)
         return support
 

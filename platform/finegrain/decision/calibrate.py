@@ -48,7 +48,7 @@ def encoded_copies(
     return encode(backbone, copies, windows=windows)
 
 
-def calibrate(detector: Detector, shots: PatchTokens, copies: Sequence[PatchTokens]) -> Thresholds:
+def calibrate(detector: Detector, tokens: PatchTokens, copies: Sequence[PatchTokens]) -> Thresholds:
     """The scores that good parts should not exceed.
 
     SPREADS standard deviations above the mean of the left-out copies' image scores, and of the
@@ -58,12 +58,12 @@ def calibrate(detector: Detector, shots: PatchTokens, copies: Sequence[PatchToke
 
     Args:
         detector: fitted on the shots.
-        shots: tokens of the K shots.
+        tokens: of the K shots.
         copies: tokens of the changed copies of each.
     """
     images, peaks = [], []
     for index, left_out in enumerate(copies):
-        prediction = detector.leaving_out(index, shots).score(left_out)
+        prediction = detector.leaving_out(index, tokens).score(left_out)
         images.append(prediction.image_scores)
         peaks.append(prediction.anomaly_maps.max((1, 2)))
     count = len(copies)

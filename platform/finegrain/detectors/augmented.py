@@ -23,24 +23,24 @@ class Augmented(Detector):
 
     views: tuple[Tensor, ...] = ()  # (V,N,W) of each shot
 
-    def fit(self, shots: Sequence[RgbImage]) -> Self:
+    def fit(self, images: Sequence[RgbImage]) -> Self:
         """Learn from the views of the K shots, encoded shot by shot."""
-        self.check_some(shots)
-        turned = (self.augment(shot, place) for place, shot in enumerate(shots))
+        self.check_some(images)
+        turned = (self.augment(shot, place) for place, shot in enumerate(images))
         self.views = tuple(self.features(encode(self.backbone, views)) for views in turned)
         self.learn(self.views)
         return self
 
-    def fit_tokens(self, shots: PatchTokens) -> None:
+    def fit_tokens(self, tokens: PatchTokens) -> None:
         """Learn from the tokens of the K shots alone, which can't be turned."""
-        self.views = tuple(shot[None] for shot in self.features(shots))
+        self.views = tuple(shot[None] for shot in self.features(tokens))
         self.learn(self.views)
 
-    def leaving_out(self, index: int, shots: PatchTokens) -> Self:
+    def leaving_out(self, index: int, tokens: PatchTokens) -> Self:
         """A copy without the views of one shot; the only shot stays."""
-        if len(self.views) != len(shots):
+        if len(self.views) != len(tokens):
             raise RuntimeError(
-                f"{self.name} keeps the views of {len(self.views)} shots, not of {len(shots)}; "
+                f"{self.name} keeps the views of {len(self.views)} shots, not of {len(tokens)}; "
                 "what was reloaded keeps none: fit it again"
             )
         other = copy.copy(self)

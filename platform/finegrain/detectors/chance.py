@@ -16,11 +16,11 @@ class Chance(Detector):
 
     name = "chance"
 
-    def fit(self, shots: Sequence[RgbImage]) -> Self:
+    def fit(self, images: Sequence[RgbImage]) -> Self:
         """Look at nothing."""
         return self
 
-    def fit_tokens(self, shots: PatchTokens) -> None:
+    def fit_tokens(self, tokens: PatchTokens) -> None:
         """Learn nothing."""
 
     def score(self, tokens: PatchTokens) -> Prediction:

@@ -96,28 +96,28 @@ class Detector(ABC):
         """The backbone that it needs in place of the benchmark's, if any."""
         return None
 
-    def fit(self, shots: Sequence[RgbImage]) -> Self:
+    def fit(self, images: Sequence[RgbImage]) -> Self:
         """Learn what is normal from the K shots, and from nothing else."""
-        self.check_some(shots)
-        self.fit_tokens(encode(self.backbone, shots, windows=self.windows))
+        self.check_some(images)
+        self.fit_tokens(encode(self.backbone, images, windows=self.windows))
         return self
 
-    def check_some(self, shots: Sequence[RgbImage]) -> None:
+    def check_some(self, images: Sequence[RgbImage]) -> None:
         """ConfigError where there is no shot."""
-        if not shots:
+        if not images:
             raise ConfigError(f"{self.name} needs at least one shot")
 
-    def epochs(self, shots: Sequence[RgbImage], pauses: Container[int] = ()) -> Iterator[int]:
+    def epochs(self, images: Sequence[RgbImage], pauses: Container[int] = ()) -> Iterator[int]:
         """Fit as `fit` does, but pause after some epochs; at each pause the detector can score.
 
         Args:
-            shots: K.
+            images: of the K shots.
             pauses: numbers of epochs; a detector that does not learn by epochs knows only one.
 
         Yields:
             How many epochs are done; the last pause is the end of the fit.
         """
-        self.fit(shots)
+        self.fit(images)
         yield 1
 
     @property
@@ -131,23 +131,23 @@ class Detector(ABC):
         return ()
 
     @abstractmethod
-    def fit_tokens(self, shots: PatchTokens) -> None:
+    def fit_tokens(self, tokens: PatchTokens) -> None:
         """Learn from the tokens of the K shots."""
 
-    def remembering(self, shots: PatchTokens) -> Self:
+    def remembering(self, tokens: PatchTokens) -> Self:
         """A copy that takes other shots for normal, to score what was left out of them."""
         other = copy.copy(self)
-        other.fit_tokens(shots)
+        other.fit_tokens(tokens)
         return other
 
-    def leaving_out(self, index: int, shots: PatchTokens) -> Self:
+    def leaving_out(self, index: int, tokens: PatchTokens) -> Self:
         """A copy that has not seen one of the shots it was fitted on; the only one stays.
 
         Args:
             index: of the shot.
-            shots: tokens of all of them, in the order of `fit`.
+            tokens: of all of them, in the order of `fit`.
         """
-        others = [shots[i : i + 1] for i in range(len(shots)) if i != index] or [shots]
+        others = [tokens[i : i + 1] for i in range(len(tokens)) if i != index] or [tokens]
         return self.remembering(PatchTokens.concatenate(others))
 
     @abstractmethod

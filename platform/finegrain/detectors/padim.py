@@ -39,9 +39,9 @@ class PaDiM(Detector):
     Config = PaDiMConfig
     config: PaDiMConfig
 
-    def fit_tokens(self, shots: PatchTokens) -> None:
+    def fit_tokens(self, tokens: PatchTokens) -> None:
         """Mean and regularised covariance (Eq. 1) of randomly drawn dimensions."""
-        joined = side_by_side(shots, self.config)
+        joined = side_by_side(tokens, self.config)
         generator = torch.Generator().manual_seed(self.seed)
         drawn = torch.randperm(joined.shape[-1], generator=generator)[: self.config.dimensions]
         self.dimensions = drawn.sort().values.to(joined.device)

@@ -45,9 +45,9 @@ class PatchCore(Detector):
     Config = PatchCoreConfig
     config: PatchCoreConfig
 
-    def fit_tokens(self, shots: PatchTokens) -> None:
+    def fit_tokens(self, tokens: PatchTokens) -> None:
         """Remember the shots' patches (section 3.1), at most `max_memory` (section 3.2)."""
-        bank = self._features(shots).flatten(0, 1)
+        bank = self._features(tokens).flatten(0, 1)
         if len(bank) > self.config.max_memory:
             generator = torch.Generator(bank.device).manual_seed(self.seed)
             bank = bank[greedy_coreset(bank, self.config.max_memory, generator)]

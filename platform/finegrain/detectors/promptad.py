@@ -54,20 +54,20 @@ class PromptAD(Detector):
         self.temperature = own or math.log(logit_scale(backbone, "temperature"))
         self.config = replace(self.config, temperature=self.temperature)  # what a checkpoint says
 
-    def epochs(self, shots: Sequence[RgbImage], pauses: Container[int] = ()) -> Iterator[int]:
+    def epochs(self, images: Sequence[RgbImage], pauses: Container[int] = ()) -> Iterator[int]:
         """As `Detector.epochs` says."""
-        self.check_some(shots)
-        yield from self._learn(encode(self.backbone, shots), pauses)
+        self.check_some(images)
+        yield from self._learn(encode(self.backbone, images), pauses)
 
-    def fit_tokens(self, shots: PatchTokens) -> None:
+    def fit_tokens(self, tokens: PatchTokens) -> None:
         """Learn the prompts and remember the shots."""
-        for _ in self._learn(shots):
+        for _ in self._learn(tokens):
             pass
 
-    def _learn(self, shots: PatchTokens, pauses: Container[int] = ()) -> Iterator[int]:
+    def _learn(self, tokens: PatchTokens, pauses: Container[int] = ()) -> Iterator[int]:
         bank = BranchPrompts(self.backbone, self.config, self.seed)
-        self.memory = VisualMemory.of(shots)
-        learning = learn_branches(bank, shots, self.config, self.temperature)
+        self.memory = VisualMemory.of(tokens)
+        learning = learn_branches(bank, tokens, self.config, self.temperature)
         for epoch in pausing(learning, self.config.training.epochs, pauses):
             self._take(bank)
             yield epoch
@@ -79,10 +79,10 @@ class PromptAD(Detector):
         self.normal, self.abnormal = prompts.normal(), prompts.abnormal()  # (2,D)
         self.learned = {f"prompts.{k}": v.detach().clone() for k, v in bank.named_parameters()}
 
-    def remembering(self, shots: PatchTokens) -> Self:
+    def remembering(self, tokens: PatchTokens) -> Self:
         """A copy with the same prompts and the memory of other shots."""
         other = copy.copy(self)
-        other.memory = VisualMemory.of(shots)
+        other.memory = VisualMemory.of(tokens)
         return other
 
     def score(self, tokens: PatchTokens) -> Prediction:

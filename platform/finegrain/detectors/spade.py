@@ -39,9 +39,9 @@ class Spade(Detector):
     Config = SpadeConfig
     config: SpadeConfig
 
-    def fit_tokens(self, shots: PatchTokens) -> None:
+    def fit_tokens(self, tokens: PatchTokens) -> None:
         """Keep the shots' global and patch features."""
-        self.patches = side_by_side(shots, self.config)  # (K,N,W)
+        self.patches = side_by_side(tokens, self.config)  # (K,N,W)
         self.images = self.patches.mean(1)
 
     def score(self, tokens: PatchTokens) -> Prediction:

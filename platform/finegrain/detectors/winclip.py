@@ -80,30 +80,30 @@ class WinClip(Detector):
         """What tokens have to come with."""
         return Windows(self.config.scales, self.config.shared)
 
-    def fit(self, shots: Sequence[RgbImage]) -> Self:
+    def fit(self, images: Sequence[RgbImage]) -> Self:
         """Read the prompts, and remember the shots if there are any."""
-        if shots:
-            return super().fit(shots)
+        if images:
+            return super().fit(images)
         self._read_prompts()
         self.memory = ()
         return self
 
-    def fit_tokens(self, shots: PatchTokens) -> None:
+    def fit_tokens(self, tokens: PatchTokens) -> None:
         """Read the prompts and remember the shots' patches and windows."""
         self._read_prompts()
-        self._remember(shots)
+        self._remember(tokens)
 
-    def remembering(self, shots: PatchTokens) -> Self:
+    def remembering(self, tokens: PatchTokens) -> Self:
         """A copy with the same prompts and the memory of other shots."""
         other = copy.copy(self)
-        other._remember(shots)
+        other._remember(tokens)
         return other
 
     def _read_prompts(self) -> None:
         self.normal, self.abnormal = prototypes(self.backbone, self.object_name)
 
-    def _remember(self, shots: PatchTokens) -> None:
-        self.memory = tuple(level.flatten(0, 1) for level in self._levels(shots))
+    def _remember(self, tokens: PatchTokens) -> None:
+        self.memory = tuple(level.flatten(0, 1) for level in self._levels(tokens))
 
     def score(self, tokens: PatchTokens) -> Prediction:
         """Image score and smoothed map."""

@@ -26,14 +26,14 @@ from finegrain.errors import CheckpointError, ConfigError
 RANDOM = "random"
 
 
-def fit(config: AnomalibConfig, shots: Tensor, device: torch.device, seed: int) -> Any:
+def fit(config: AnomalibConfig, images: Tensor, device: torch.device, seed: int) -> Any:
     """The Lightning module of that model, fitted on (K,3,S,S) from 0 to 1 and on nothing else.
 
     The shots reach anomalib through a temporary folder, where they are the data to validate on too.
     """
     with quiet(), _seeded(seed, device), TemporaryDirectory(prefix="anomalib-") as scratch:
         module = _build(config, _weights(config.weights))
-        folder = _write_shots(shots, Path(scratch))
+        folder = _write_images(images, Path(scratch))
         engine = import_module("anomalib.engine").Engine(
             default_root_dir=scratch,
             accelerator="gpu" if device.type == "cuda" else "cpu",
@@ -154,11 +154,11 @@ def _timm_takes(weights: Mapping[str, Tensor]) -> Iterator[None]:
         timm.create_model = create
 
 
-def _write_shots(shots: Tensor, folder: Path) -> Path:
+def _write_images(images: Tensor, folder: Path) -> Path:
     """A folder of PNG files; their 8 bits are all that the pixels had."""
     good = folder / "good"
     good.mkdir()
-    pixels = (shots * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    pixels = (images * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     for index, image in enumerate(pixels):
         Image.fromarray(image).save(good / f"{index:03}.png")
     return good

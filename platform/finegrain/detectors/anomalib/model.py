@@ -41,14 +41,14 @@ class AnomalibModel(Detector):
         """The image itself."""
         return Pixels.name_of(cls.Config.from_options(options).image_size)
 
-    def fit_tokens(self, shots: PatchTokens) -> None:
+    def fit_tokens(self, tokens: PatchTokens) -> None:
         """Fit a new model on the shots alone."""
-        images = to_images(shots)
+        images = to_images(tokens)
         self.module = fit(self.config, images, self.backbone.device, self.seed)
 
-    def remembering(self, shots: PatchTokens) -> "AnomalibModel":
+    def remembering(self, tokens: PatchTokens) -> "AnomalibModel":
         """Models that only remember are fitted anew; what was trained stays as it is."""
-        return super().remembering(shots) if only_remembers(self.module) else self
+        return super().remembering(tokens) if only_remembers(self.module) else self
 
     def score(self, tokens: PatchTokens) -> Prediction:
         """The model's image scores, and its maps resized bilinearly."""

@@ -14,18 +14,18 @@ from finegrain.evaluation.regions import matching_strip, region_rows
 
 
 def component_picture(
-    detector: FineGrained, shots: Sequence[RgbImage], category: Category, title: str
+    detector: FineGrained, images: Sequence[RgbImage], category: Category, title: str
 ) -> Picture:
     """The regions on its K shots, then K test images with the component that each token matched."""
-    chosen = np.linspace(0, len(category.test) - 1, min(len(shots), len(category.test)))
+    chosen = np.linspace(0, len(category.test) - 1, min(len(images), len(category.test)))
     samples = [category.test[index] for index in np.unique(chosen.round().astype(int))]
     tests = [read_rgb(sample.path) for sample in samples]
     tokens = encode(detector.backbone, tests)
     matched = detector.score(tokens).matched
     assert matched is not None  # this detector has units
-    owners = detector.owners.view(len(shots), *tokens.grid).cpu().numpy()
+    owners = detector.owners.view(len(images), *tokens.grid).cpu().numpy()
     masks = [sample_mask(sample, image) for sample, image in zip(samples, tests, strict=True)]
     found = matched.reshape(len(tests), *tokens.grid)
     names = [name for name, _ in detector.units]
     strip = matching_strip(tests, masks, found, names)
-    return sheet([*region_rows(shots, {"regions": owners}), ("matching", strip)], title)
+    return sheet([*region_rows(images, {"regions": owners}), ("matching", strip)], title)
