@@ -21,6 +21,7 @@ LONG_FILES = (
     "serving/test_server.py",
     "cluster/test_benchmark.py",
     "serving/test_deploy.py",
+    "cli/test_wheel.py",
     "detectors/test_detectors.py",
     "benchmark/test_trial.py",
     "backbones/test_bundled.py",
