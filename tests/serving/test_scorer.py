@@ -27,11 +27,12 @@ class Shelf:
     def promote(self):
         detector = make_detector("patchcore", Tokens())
         detector.fit_tokens(tokens(2, 0.1, seed=self.versions))
-        self.versions += 1
+        version = self.versions + 1
         save_detector(
-            detector, self.folder / str(self.versions), dataset="d", category="c", shots=[],
+            detector, self.folder / str(version), dataset="d", category="c", shots=[],
             thresholds=Thresholds(1.0, 1.0),
         )  # fmt: skip
+        self.versions = version  # others look on: the files come first
 
     def champion(self, dataset, category):
         return Champion(dataset, category, str(self.versions))
