@@ -2,6 +2,7 @@
 """What a CLIP's value-value path costs beside open_clip's encoder, and what cut prompts save."""
 
 import argparse
+from collections.abc import Mapping
 
 import torch
 
@@ -27,7 +28,7 @@ def main() -> None:
         print(f"  cut prompts{end} are {prompts.ratio('77' + end, 'cut' + end):.2f}x as fast as 77")
 
 
-def print_seconds(seconds) -> None:
+def print_seconds(seconds: Mapping[str, float]) -> None:
     for name, value in seconds.items():
         print(f"  {name:16} {value * 1000:8.1f} ms")
 

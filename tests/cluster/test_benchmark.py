@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 from safetensors.torch import load_file
 
 from finegrain.benchmark.grid import Grid
+from finegrain.cli.main import main
 from finegrain.cluster import full
 from finegrain.cluster.bench import RunEndedError
 from finegrain.cluster.head import local_head
@@ -113,7 +114,7 @@ def test_a_bad_category_is_named_and_the_rest_goes_on(plates, tmp_path, monkeypa
     assert told.count("record them later with `finegrain record ") == 1
     assert [row["status"] for row in rows(directory)] == ["failed"] * 4 + ["ok"] * 4
     here = ("--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db")
-    assert run_here(monkeypatch, JOBS / "record_benchmark.py", directory, *here) == 0
+    assert main(["record", str(directory), *here]) == 0
     parent, _ = check_recorded_once(directory)
     assert parent.info.status == "FAILED"
     assert json.loads((directory / "mlflow.json").read_text())["tracking_uri"] == here[1]

@@ -38,15 +38,16 @@ class Record(BaseModel):
 class DataChoice(Record):
     """What names the files of a category."""
 
-    dataset: str = Field("factory", description="{finegrain.data.DATASETS}")
+    dataset: str = Field(default="factory", description="{finegrain.data.DATASETS}")
     data_root: Annotated[Path | None, Flag(metavar="DIR")] = Field(
-        None, description="folder of the categories; the factory is rendered where none is given"
+        default=None,
+        description="folder of the categories; the factory is rendered where none is given",
     )
     shot_selection: Selection = Field(
-        "seeded", description="published: as in published results, mvtec, visa, realiad"
+        default="seeded", description="published: as in published results, mvtec, visa, realiad"
     )
     views: Annotated[tuple[str, ...], Flag(metavar="VIEW")] = Field(
-        (), description="of realiad: C1 to C5, or all [C1]"
+        default=(), description="of realiad: C1 to C5, or all [C1]"
     )
 
 
@@ -57,12 +58,12 @@ class BackboneChoice(Record):
     """What names the frozen image model."""
 
     backbone: Annotated[str, Flag(("--backbone", "--clip"), "MODEL")] = Field(
-        "bundled", description="the frozen image model: {finegrain.backbones.BACKBONES}"
+        default="bundled", description="the frozen image model: {finegrain.backbones.BACKBONES}"
     )
     weights: Annotated[
         str | None, Flag(("--backbone-weights", "--clip-weights"), "PATH|TAG")
     ] = Field(
-        None,
+        default=None,
         description="of an open_clip model: a local file, or a tag that open_clip downloads; of a "
         "ResNet or DINOv2: a local file, or hub",
     )  # fmt: skip
@@ -71,19 +72,23 @@ class BackboneChoice(Record):
 class Grid(BackboneChoice, DataChoice):
     """Every category by every method, number of shots and seed; `resolve` checks it."""
 
-    categories: tuple[str, ...] = Field((), description="[all]")
+    categories: tuple[str, ...] = Field(default=(), description="[all]")
     methods: Annotated[tuple[str, ...], Flag(metavar="NAME[:VARIANT]")] = Field(
-        (),
+        default=(),
         description="{finegrain.detectors.DETECTORS} [all]; a variant has options of its own",
     )
-    shots: tuple[int, ...] = Field((1, 2, 4), description="images that a detector is fitted on")
-    seeds: tuple[int, ...] = Field((0, 1, 2), description="which draw the shots and all randomness")
+    shots: tuple[int, ...] = Field(
+        default=(1, 2, 4), description="images that a detector is fitted on"
+    )
+    seeds: tuple[int, ...] = Field(
+        default=(0, 1, 2), description="which draw the shots and all randomness"
+    )
     options: Annotated[tuple[str, ...], Flag(("--set",), "METHOD.OPTION=VALUE", repeated=True)] = (
-        Field((), description="an option of a detector, as JSON; may be repeated")
+        Field(default=(), description="an option of a detector, as JSON; may be repeated")
     )
     shot_list: Annotated[Path | None, Flag(metavar="JSON")] = Field(
-        None, description="{category: {K: [places in sorted train/good]}} [drawn by seed]"
+        default=None, description="{category: {K: [places in sorted train/good]}} [drawn by seed]"
     )
     captions: Annotated[Path | None, Flag(metavar="DIR")] = Field(
-        None, description="of YAML files, before the bundled ones"
+        default=None, description="of YAML files, before the bundled ones"
     )

@@ -113,7 +113,8 @@ class ScoringService:
         champions = await self.champions()
         if found := champions.get(f"{dataset}/{category}"):
             return found
-        served = ", ".join(sorted(champions)) or "nothing yet; promote a run with `finegrain promote`"
+        nothing = "nothing yet; promote a run with `finegrain promote`"
+        served = ", ".join(sorted(champions)) or nothing
         message = f"{dataset}/{category} is not served; served: {served}"
         raise ServiceError(Refusal(404, "unknown_category", message))
 
