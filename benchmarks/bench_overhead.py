@@ -16,6 +16,7 @@ from PIL import Image
 
 from finegrain.benchmark.grid import Grid
 from finegrain.cluster.connect import Share
+from finegrain.cluster.connect import slots as cluster_slots
 from finegrain.cluster.full import full_benchmark
 from finegrain.studies.scale.replay import record_seconds
 from finegrain.tracking.server import MlflowServer
@@ -52,7 +53,7 @@ def empty_trials(trials: int) -> None:
             path.mkdir(parents=True)
             Image.fromarray(np.full((240, 240, 3), len(split), np.uint8)).save(path / "000.png")
         ray.init("local", log_to_driver=False)
-        slots = int(ray.cluster_resources()["CPU"])  # type: ignore[no-untyped-call]
+        slots = cluster_slots(Share())
         ends: list[float] = []
         start, driver = time.perf_counter(), time.thread_time()
         grid = Grid(dataset="folder", data_root=folder / "data", methods=("chance",),

@@ -62,7 +62,8 @@ class BackboneChoice(Record):
     )
     weights: Annotated[
         str | None, Flag(("--backbone-weights", "--clip-weights"), "PATH|TAG")
-    ] = Field(default=None,
+    ] = Field(
+        default=None,
         description="of an open_clip model: a local file, or a tag that open_clip downloads; of a "
         "ResNet or DINOv2: a local file, or hub",
     )  # fmt: skip

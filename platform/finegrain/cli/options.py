@@ -23,9 +23,9 @@ class OneFit(Record):
     """One number of shots and one seed, where a grid has several."""
 
     number: Annotated[int, Flag(("--shots",), "K")] = Field(
-        4, description="images that a detector is fitted on"
+        default=4, description="images that a detector is fitted on"
     )
-    seed: int = Field(0, description="draws the shots and all randomness")
+    seed: int = Field(default=0, description="draws the shots and all randomness")
 
 
 def model_options(

@@ -11,17 +11,20 @@ class SearchChoice(Record):
     """How settings are found and judged."""
 
     space: str | None = Field(
-        None,
+        default=None,
         description="a function of finegrain/studies/search/spaces.py, or FILE.py:FUNCTION "
         "[the method's]",
     )
-    samples: int = Field(30, ge=1, description="settings in all")
-    searcher: Literal["random", "optuna"] = Field("optuna", description="who proposes them")
-    scheduler: Literal["asha", "none"] = Field("asha", description="asha stops poor ones early")
-    metric: str = Field("pixel_auroc", description="what is to be high, of the objective")
+    samples: int = Field(default=30, ge=1, description="settings in all")
+    searcher: Literal["random", "optuna"] = Field(default="optuna", description="who proposes them")
+    scheduler: Literal["asha", "none"] = Field(
+        default="asha", description="asha stops poor ones early"
+    )
+    metric: str = Field(default="pixel_auroc", description="what is to be high, of the objective")
     objective: Literal["validation", "test"] = Field(
-        "validation", description="validation sees the shots alone; test leaks, for study"
+        default="validation", description="validation sees the shots alone; test leaks, for study"
     )
     study: bool = Field(
-        False, description="measure the test score of every setting beside, unseen by the search"
+        default=False,
+        description="measure the test score of every setting beside, unseen by the search",
     )
