@@ -4,6 +4,7 @@ The idea and its equations are in finegrain/method; this puts them behind the de
 """
 
 import copy
+import math
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -11,13 +12,20 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from finegrain.backbones import Backbone, FrozenClip, PatchTokens, RgbImage, encode
+from finegrain.backbones import (
+    Backbone,
+    FrozenClip,
+    PatchTokens,
+    RemoteBackbone,
+    RgbImage,
+    encode,
+)
 from finegrain.captions import Caption
 from finegrain.detectors.detector import Detector, DetectorConfig, Prediction
 from finegrain.detectors.maps import to_pixels
 from finegrain.detectors.text import check_reads_text, logit_scale
 from finegrain.errors import ConfigError
-from finegrain.method.config import MethodConfig
+from finegrain.method.config import MethodConfig, Temperature
 from finegrain.method.fit import PromptFit
 from finegrain.method.memory import VisualMemory
 from finegrain.method.regions import Regions, sliced
@@ -50,13 +58,16 @@ class FineGrained(Detector):
         if self.config.caption is None:
             raise ConfigError(f"{self.name} needs the caption of its category")
         self.caption = self.config.caption
-        scoring = self.config.scoring
-        self.temperature = scoring.temperature or logit_scale(backbone, "scoring.temperature")
+        losses, scoring = self.config.losses, self.config.scoring
+        self.temperature = temperature_of(scoring.temperature, backbone, "scoring.temperature")
         self.class_temperature = scoring.class_temperature or self.temperature / 2
         explicit = replace(
             scoring, temperature=self.temperature, class_temperature=self.class_temperature
         )
-        self.config = replace(self.config, scoring=explicit)  # what a checkpoint says
+        if not isinstance(backbone, RemoteBackbone):  # one that only scores learns nothing
+            learning = temperature_of(losses.temperature, backbone, "losses.temperature")
+            losses = replace(losses, temperature=learning)
+        self.config = replace(self.config, losses=losses, scoring=explicit)  # for a checkpoint
         self._units = caption_units(self.caption, multi_level=self.config.prompts.multi_level)
         self._local = torch.tensor(_local(self._units), device=backbone.device)
 
@@ -97,7 +108,9 @@ class FineGrained(Detector):
             fine,
             self.config,
             seed=self.seed,
-            temperature=self.temperature,
+            temperature=temperature_of(
+                self.config.losses.temperature, self.backbone, "losses.temperature"
+            ),
         )
         self.memory = VisualMemory.of(shots)
         self.regions: Regions | None = learning.regions
@@ -153,6 +166,14 @@ class FineGrained(Detector):
         self.owners = moved["owners"]
         self.regions = None
         self.learned = {k: v for k, v in moved.items() if k.startswith(("prompts.", "former."))}
+
+
+def temperature_of(stated: Temperature, backbone: Backbone, option: str) -> float:
+    """T as stated; None is the backbone's logit scale, "log" its logarithm."""
+    if isinstance(stated, float):
+        return stated
+    scale = logit_scale(backbone, option)
+    return math.log(scale) if stated == "log" else scale
 
 
 def _local(units: Sequence[Unit]) -> list[int]:

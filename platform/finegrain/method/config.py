@@ -10,6 +10,8 @@ NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1, le=1000)]
 Fusion = Literal["weighted", "harmonic", "visual", "prompt"]
 Matching = Literal["prompt", "query"]
+Weighting = Literal["losses", "tokens"]
+Temperature = Positive | Literal["log"] | None  # None: the backbone's logit scale; or its logarithm
 STRICT = ConfigDict(extra="forbid")
 
 
@@ -51,6 +53,9 @@ class LossConfig:
     """Weights of the objectives (Eq. 2, 3) and their constants."""
 
     __pydantic_config__ = STRICT
+    weighting: Weighting = "losses"  # what region weights multiply; "tokens": the published code
+    class_token: bool = True  # the image unit is aligned with the class tokens too
+    temperature: Temperature = None  # T of L_clip
     clip: NotNegative = 1.0
     triplet: NotNegative = 1.0
     mean: NotNegative = 10.0  # the paper's: 0.001
@@ -77,7 +82,7 @@ class ScoringConfig:
     """From tokens to scores (section 5)."""
 
     __pydantic_config__ = STRICT
-    temperature: Positive | None = None  # T of the map; None: the backbone's own logit scale
+    temperature: Temperature = None  # T of the map
     class_temperature: Positive | None = None  # T of S_c; None: half of the map's
     token_wise: bool = True  # off: the mean over units instead of the matched ones
     matching: Matching = "prompt"  # the paper's is "query"

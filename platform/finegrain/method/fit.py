@@ -8,7 +8,7 @@ from torch import Tensor
 from finegrain.backbones import FrozenClip, PatchTokens
 from finegrain.captions import Caption
 from finegrain.method.config import MethodConfig
-from finegrain.method.losses import alignment_losses
+from finegrain.method.losses import OBJECTIVES, Seen, alignment_losses
 from finegrain.method.prompts import PromptBank
 from finegrain.method.query_former import QueryFormer
 from finegrain.method.regions import aggregate_regions
@@ -27,7 +27,7 @@ class PromptFit:
         fine: tokens of the shots' slices for the regions; None to use the shots' own.
         config: all stages.
         seed: of everything random.
-        temperature: T.
+        temperature: T of L_clip.
 
     `bank` and `former` learn; `regions` are those of the units on the shots.
     """
@@ -52,13 +52,14 @@ class PromptFit:
             self.regions = aggregate_regions(
                 self._units, self.bank().normal(), shots, fine, config.regions
             )
-        self._tokens = shots.patches.flatten(0, 1)
-        self._weights = self.regions.weights.flatten(1)
+        weights = self.regions.weights.flatten(1)
+        self._seen = Seen(shots.patches.flatten(0, 1), weights, shots.image)
 
     def epochs(self) -> Iterator[int]:
         """Learn, an epoch at a time."""
         parameters = [*self.bank.parameters(), *self.former.parameters()]
-        losses, training = vars(self._config.losses), self._config.training
+        training = self._config.training
+        losses = {name: float(getattr(self._config.losses, name)) for name in OBJECTIVES}
         yield from descend(parameters, self._objectives, losses, training)
 
     @torch.no_grad()
@@ -72,11 +73,5 @@ class PromptFit:
         prompts = self.bank()
         queries = self.former(prompts.normal().detach(), prompts.abnormal().detach())
         return alignment_losses(
-            prompts,
-            self._units,
-            self._tokens,
-            self._weights,
-            queries,
-            self._temperature,
-            self._config.losses,
+            prompts, self._units, self._seen, queries, self._temperature, self._config.losses
         )
