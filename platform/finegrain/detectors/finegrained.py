@@ -4,6 +4,7 @@ The idea and its equations are in finegrain/method; this puts them behind the de
 """
 
 import copy
+import logging
 import math
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,6 +33,8 @@ from finegrain.method.regions import Regions, sliced
 from finegrain.method.scoring import UnitFeatures, class_scores, fused, prompt_map
 from finegrain.method.training import pausing
 from finegrain.method.units import Unit, caption_units
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,8 @@ class FineGrained(Detector):
         for epoch in pausing(learning.epochs(), self.config.training.epochs, pauses):
             self._take(learning)
             yield epoch
+        moved = (f"{name} {share:.3f}" for name, share in learning.moved().items())
+        log.info("%s: prompts moved by %s of their length", self.caption.key, ", ".join(moved))
 
     def _take(self, learning: PromptFit) -> None:
         """What was learned so far."""

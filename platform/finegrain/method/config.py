@@ -23,6 +23,7 @@ class PromptConfig:
     multi_level: bool = True  # off: the image unit alone, the baseline of table 4
     context: Count = 4  # learnable vectors before a sentence
     learnable: Count = 4  # ALPs a unit
+    initial: NotNegative = 0.0  # length of initial vectors, in tokens' own; 0: CoOp's std of 0.02
 
 
 @dataclass(frozen=True)

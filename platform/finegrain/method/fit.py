@@ -46,6 +46,7 @@ class PromptFit:
         self._units = caption_units(caption, multi_level=config.prompts.multi_level)
         self._config, self._temperature = config, temperature
         self.bank = PromptBank(clip, self._units, config.prompts, seed)
+        self._begun = {name: p.detach().clone() for name, p in self.bank.named_parameters()}
         width = shots.patches.shape[-1]
         self.former = QueryFormer(len(self._units), width, seed).to(clip.device)
         with torch.no_grad():
@@ -61,6 +62,21 @@ class PromptFit:
         training = self._config.training
         losses = {name: float(getattr(self._config.losses, name)) for name in OBJECTIVES}
         yield from descend(parameters, self._objectives, losses, training)
+
+    @torch.no_grad()
+    def moved(self) -> dict[str, float]:
+        """How far everything that learns is from where it began, in shares of its length there.
+
+        Gates have no length: theirs is the mean change of their openings, which are in [0, 1].
+        """
+        found = {}
+        for name, value in self.bank.named_parameters():
+            begun = self._begun[name]
+            if name == "gates":
+                found[name] = float((value.sigmoid() - begun.sigmoid()).abs().mean())
+            else:
+                found[name] = float((value - begun).norm() / begun.norm())
+        return found
 
     @torch.no_grad()
     def features(self) -> UnitFeatures:
