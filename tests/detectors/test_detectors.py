@@ -92,6 +92,18 @@ def test_pauses_change_nothing_and_can_be_scored(name, images, backbone):
         assert (seen[0][1].image_scores != last.image_scores).any()
 
 
+def test_regions_without_weight_still_tell_which_component_a_patch_shows(images, backbone):
+    """Weights are all alike then, but the regions are the same."""
+    shots, good, _ = images
+    matched = []
+    for weight in (0.0, 1.5):
+        options = {"caption": PLATE, "training": {"epochs": 0}, "regions": {"weight": weight}}
+        detector = make_detector("finegrained", backbone, options).fit(shots)
+        matched.append(detector.score(encode(backbone, good)).matched)
+    np.testing.assert_array_equal(*matched)
+    assert len(np.unique(matched[0])) > 1
+
+
 @pytest.mark.parametrize("name", sorted(DETECTORS))
 @pytest.mark.parametrize("shots", [1, 3])
 def test_a_batch_scores_like_one_by_one(name, shots):

@@ -30,7 +30,7 @@ from finegrain.method.config import MethodConfig, Temperature
 from finegrain.method.fit import PromptFit
 from finegrain.method.memory import VisualMemory
 from finegrain.method.regions import Regions, sliced
-from finegrain.method.scoring import UnitFeatures, class_scores, fused, prompt_map
+from finegrain.method.scoring import UnitFeatures, class_scores, fused, image_scores, prompt_map
 from finegrain.method.training import pausing
 from finegrain.method.units import Unit, caption_units
 
@@ -117,7 +117,7 @@ class FineGrained(Detector):
         )
         self.memory = VisualMemory.of(shots)
         self.regions: Regions | None = learning.regions
-        own = learning.regions.weights[self._local]  # (V,K,N)
+        own = learning.regions.own[self._local]  # (V,K,N)
         self.owners = self._local[own.argmax(0)].to(torch.int16)
         for epoch in pausing(learning.epochs(), self.config.training.epochs, pauses):
             self._take(learning)
@@ -150,7 +150,8 @@ class FineGrained(Detector):
             tokens.patches, self.features, self._local, self.temperature, self.config.scoring
         )
         image = class_scores(tokens, self.features, self.class_temperature)
-        patches, scores = fused(visual, prompt, plain.amax(1), image, self.config.scoring.fusion)
+        patches = fused(visual, prompt, self.config.scoring.fusion)
+        scores = image_scores(patches, plain, image, self.config.scoring)
         maps = to_pixels(patches, tokens.grid)
         matched = self.memory.owners(tokens, self.owners, self.config.memory.radius)
         return Prediction(scores.cpu().numpy(), maps.cpu().numpy(), matched.cpu().numpy())

@@ -10,6 +10,7 @@ NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1, le=1000)]
 Fusion = Literal["weighted", "harmonic", "visual", "prompt"]
 Matching = Literal["prompt", "query"]
+ImageScore = Literal["visual", "map", "tail"]
 Weighting = Literal["losses", "tokens"]
 Temperature = Positive | Literal["log"] | None  # None: the backbone's logit scale; or its logarithm
 STRICT = ConfigDict(extra="forbid")
@@ -45,7 +46,7 @@ class MemoryConfig:
     """The memory behind the map; Eq. 1 as it is has radius null and joint false."""
 
     __pydantic_config__ = STRICT
-    radius: Annotated[int, Field(ge=0)] | None = 2  # in tokens; None: a shot's tokens anywhere
+    radius: NotNegative | None = 0.14  # in sides of the image; None: a shot's tokens anywhere
     joint: bool = True  # the joint space as one more level
 
 
@@ -85,7 +86,9 @@ class ScoringConfig:
     __pydantic_config__ = STRICT
     temperature: Temperature = None  # T of the map
     class_temperature: Positive | None = None  # T of S_c; None: half of the map's
-    token_wise: bool = True  # off: the mean over units instead of the matched ones
+    token_wise: bool = True  # off: the mean over all units, of every level, instead of the matched
+    image: ImageScore = "visual"  # beside S_c: max of Eq. 1, max or tail mean of the final map
+    tail: Annotated[float, Field(gt=0, le=1)] = 0.01  # share of the map's tokens in a tail mean
     matching: Matching = "prompt"  # the paper's is "query"
     reweighting: bool = True  # Eq. 6, 7
     fusion: Fusion = "weighted"  # the paper's is "harmonic"

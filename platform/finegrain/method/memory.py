@@ -58,13 +58,13 @@ class VisualMemory:
             near.append(self._joint_scale * joint)
         return torch.stack(near).mean(0).clamp(0, 1), torch.stack(anywhere).mean(0)
 
-    def owners(self, tokens: PatchTokens, of_shots: Tensor, radius: int | None) -> Tensor:
+    def owners(self, tokens: PatchTokens, of_shots: Tensor, radius: float | None) -> Tensor:
         """What each token shows (B,N): the unit of the shots' most similar token near its place.
 
         Args:
             tokens: B images.
             of_shots: (K,N) units of the shots' tokens.
-            radius: in tokens; None looks anywhere.
+            radius: in sides of the image; None looks anywhere.
         """
         memory = self.levels[-1]
         rows, columns = memory.shape[1:3]
@@ -80,7 +80,7 @@ class VisualMemory:
         return torch.stack(spreads[:-1]).mean() / spreads[-1]
 
 
-def _nearest(tokens: Tensor, memory: Tensor, radius: int | None) -> tuple[Tensor, Tensor]:
+def _nearest(tokens: Tensor, memory: Tensor, radius: float | None) -> tuple[Tensor, Tensor]:
     """(B,N,W), (K,rows,columns,W) -> twice (B,N): within the radius in rows and columns, anywhere.
 
     The same twice where the radius is None.
@@ -100,12 +100,12 @@ def _nearest(tokens: Tensor, memory: Tensor, radius: int | None) -> tuple[Tensor
 
 
 @lru_cache(maxsize=8)
-def _near(rows: int, columns: int, radius: int) -> Tensor:
+def _near(rows: int, columns: int, radius: float) -> Tensor:
     """(N,N): whether two places lie within the radius of each other in both directions."""
     row = torch.arange(rows).repeat_interleave(columns)
     column = torch.arange(columns).repeat(rows)
     down, across = (row[:, None] - row).abs(), (column[:, None] - column).abs()
-    return (down <= radius) & (across <= radius)
+    return (down <= radius * rows) & (across <= radius * columns)
 
 
 def _spread(memory: Tensor) -> Tensor:
