@@ -92,6 +92,25 @@ def test_pauses_change_nothing_and_can_be_scored(name, images, backbone):
         assert (seen[0][1].image_scores != last.image_scores).any()
 
 
+def test_a_turned_shot_is_normal_where_shots_are_remembered_turned(images, backbone):
+    """Its tokens are those of the turned copy itself, so that nothing stands out."""
+    shots, good, bad = images
+    seen = [np.rot90(shots[0]).copy(), good[0], bad[0][0]]
+    tokens = encode(backbone, seen)
+    peaks = {}
+    for turned in (True, False):
+        memory = {"turned": turned, "radius": None}
+        options = {"caption": PLATE, "training": {"epochs": 0}, "memory": memory}
+        detector = make_detector("finegrained", backbone, options).fit(shots)
+        visual, _ = detector.memory.compare(tokens, detector.config.memory)
+        peaks[turned] = visual.amax(1)
+        left = detector.leaving_out(0, encode(backbone, shots))
+        assert left.memory.compare(tokens, detector.config.memory)[0][0].amax() > 1e-3
+    assert peaks[True][0] < 1e-4
+    assert peaks[False][0] > peaks[False][1]
+    assert peaks[True][2] > peaks[True][1]
+
+
 def test_regions_without_weight_still_tell_which_component_a_patch_shows(images, backbone):
     """Weights are all alike then, but the regions are the same."""
     shots, good, _ = images

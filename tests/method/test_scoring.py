@@ -103,7 +103,7 @@ def grid_tokens(count, rows, columns):
 def test_the_map_compares_with_what_lies_near(radius, joint):
     """A radius of 0.3 of the side is less than a row of three and more than a column of four."""
     shots, tokens = grid_tokens(2, 3, 4), grid_tokens(2, 3, 4)
-    config = MemoryConfig(radius=radius, joint=joint)
+    config = MemoryConfig(radius=radius, joint=joint, near=1)
     found = VisualMemory.of(shots).compare(tokens, config)[0]
 
     def distance(a, b):
@@ -129,6 +129,31 @@ def test_the_map_compares_with_what_lies_near(radius, joint):
                 for level, memory, scale in levels
             ]
             assert float(found[image, i]) == pytest.approx(min(np.mean(best), 1), abs=1e-5)
+
+
+@pytest.mark.parametrize("near", [0, 0.25, 1])
+def test_a_share_of_the_map_is_near_and_the_rest_among_turned_copies(near):
+    shots, turned, tokens = grid_tokens(2, 3, 4), grid_tokens(6, 3, 4), grid_tokens(1, 3, 4)
+    config = MemoryConfig(radius=0.0, near=near, joint=False)
+    found = VisualMemory.of(shots, turned).compare(tokens, config)[0][0]
+    unit = [F.normalize(t.memories[0], dim=-1) for t in (tokens, shots, turned)]
+    for i in range(12):
+        z = unit[0][0, i]
+        here = min(0.5 * (1 - float(z @ unit[1][k, i])) for k in range(2))
+        anywhere = min(0.5 * (1 - float(z @ m)) for level in unit[1:] for m in level.flatten(0, 1))
+        expected = near * here + (1 - near) * anywhere
+        assert float(found[i]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_memory_without_a_shot_is_that_of_the_others():
+    shots, turned = grid_tokens(3, 3, 4), grid_tokens(9, 3, 4)
+    left = VisualMemory.of(shots, turned).without(1)
+    first, last = shots[0:1], shots[2:3]
+    others = PatchTokens.concatenate([turned[0:3], turned[6:9]])
+    expected = VisualMemory.of(PatchTokens.concatenate([first, last]), others)
+    for one, other in zip((*left.levels, *left.turned), (*expected.levels, *expected.turned),
+                          strict=True):  # fmt: skip
+        assert torch.equal(one, other)
 
 
 def test_the_map_without_switches_is_equation_1():

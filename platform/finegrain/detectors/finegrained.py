@@ -10,6 +10,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -86,11 +87,14 @@ class FineGrained(Detector):
         fine = None
         if self.config.regions.fine_resolution and self.config.prompts.multi_level:
             fine = sliced(self.backbone, shots, self.backbone.image_size)
-        yield from self._learn(encode(self.backbone, shots), fine, pauses)
+        turned = None
+        if self.config.memory.turned:
+            turned = encode(self.backbone, [view for shot in shots for view in quarters(shot)])
+        yield from self._learn(encode(self.backbone, shots), fine, turned, pauses)
 
     def fit_tokens(self, shots: PatchTokens) -> None:
-        """Learn from the tokens alone, regions at their resolution."""
-        for _ in self._learn(shots, None):
+        """Learn from the tokens alone, which can't be turned; regions at their resolution."""
+        for _ in self._learn(shots, None, None):
             pass
 
     def remembering(self, shots: PatchTokens) -> Self:
@@ -101,8 +105,25 @@ class FineGrained(Detector):
         other.owners = other.owners.to(self.backbone.device)
         return other
 
+    def leaving_out(self, index: int, shots: PatchTokens) -> Self:
+        """A copy whose memory has not seen one of the shots, nor its turned copies.
+
+        Its prompts have seen it, as every shot: what it says of it is a little too sure.
+        """
+        if len(self.memory.levels[0]) != len(shots):
+            return super().leaving_out(index, shots)
+        other = copy.copy(self)
+        if len(shots) > 1:
+            other.memory = self.memory.without(index)
+            other.owners = torch.cat([self.owners[:index], self.owners[index + 1 :]])
+        return other
+
     def _learn(
-        self, shots: PatchTokens, fine: PatchTokens | None, pauses: Container[int] = ()
+        self,
+        shots: PatchTokens,
+        fine: PatchTokens | None,
+        turned: PatchTokens | None,
+        pauses: Container[int] = (),
     ) -> Iterator[int]:
         learning = PromptFit(
             self.backbone,
@@ -115,7 +136,7 @@ class FineGrained(Detector):
                 self.config.losses.temperature, self.backbone, "losses.temperature"
             ),
         )
-        self.memory = VisualMemory.of(shots)
+        self.memory = VisualMemory.of(shots, turned)
         self.regions: Regions | None = learning.regions
         own = learning.regions.own[self._local]  # (V,K,N)
         self.owners = self._local[own.argmax(0)].to(torch.int16)
@@ -172,6 +193,11 @@ class FineGrained(Detector):
         self.owners = moved["owners"]
         self.regions = None
         self.learned = {k: v for k, v in moved.items() if k.startswith(("prompts.", "former."))}
+
+
+def quarters(image: RgbImage) -> list[RgbImage]:
+    """The image turned by 90, 180 and 270 degrees."""
+    return [np.ascontiguousarray(np.rot90(image, turns)) for turns in (1, 2, 3)]
 
 
 def temperature_of(stated: Temperature, backbone: Backbone, option: str) -> float:
