@@ -8,7 +8,7 @@ import logging
 import math
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from finegrain.errors import ConfigError
 from finegrain.method.config import MethodConfig, Temperature
 from finegrain.method.fit import PromptFit
 from finegrain.method.memory import VisualMemory
+from finegrain.method.paper import PAPER
 from finegrain.method.regions import Regions, sliced
 from finegrain.method.scoring import UnitFeatures, class_scores, fused, image_scores, prompt_map
 from finegrain.method.training import pausing
@@ -54,6 +55,13 @@ class FineGrained(Detector):
     config: FineGrainedConfig
     backbone: FrozenClip
 
+    @classmethod
+    def variant_options(cls, variant: str) -> dict[str, Any]:
+        """The paper's own switches for `finegrained:paper`."""
+        return (
+            {group: dict(options) for group, options in PAPER.items()} if variant == "paper" else {}
+        )
+
     def __init__(
         self, backbone: Backbone, options: Mapping[str, object] | None = None, *, seed: int = 111
     ) -> None:
@@ -64,7 +72,7 @@ class FineGrained(Detector):
         self.caption = self.config.caption
         losses, scoring = self.config.losses, self.config.scoring
         self.temperature = temperature_of(scoring.temperature, backbone, "scoring.temperature")
-        self.class_temperature = scoring.class_temperature or self.temperature / 2
+        self.class_temperature = scoring.class_temperature or self.temperature
         explicit = replace(
             scoring, temperature=self.temperature, class_temperature=self.class_temperature
         )

@@ -1,4 +1,4 @@
-"""The switches of the method; the defaults are the paper's unless a comment says otherwise."""
+"""The switches of the method; the paper's own values are in paper.py."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -86,14 +86,14 @@ class ScoringConfig:
     """From tokens to scores (section 5)."""
 
     __pydantic_config__ = STRICT
-    temperature: Temperature = None  # T of the map
-    class_temperature: Positive | None = None  # T of S_c; None: half of the map's
+    temperature: Temperature = "log"  # T of the map
+    class_temperature: Positive | None = None  # T of S_c; None: the map's
     token_wise: bool = True  # off: the mean over all units, of every level, instead of the matched
-    image: ImageScore = "visual"  # beside S_c: max of Eq. 1, max or tail mean of the final map
+    image: ImageScore = "tail"  # beside S_c: max of Eq. 1, max or tail mean of the final map
     tail: Annotated[float, Field(gt=0, le=1)] = 0.01  # share of the map's tokens in a tail mean
-    matching: Matching = "prompt"  # the paper's is "query"
+    matching: Matching = "prompt"  # of a token with a unit: by n̄, in shares; or by q alone
     reweighting: bool = True  # Eq. 6, 7
-    fusion: Fusion = "weighted"  # the paper's is "harmonic"
+    fusion: Fusion = "harmonic"
 
 
 @dataclass(frozen=True)
