@@ -6,7 +6,7 @@ The idea and its equations are in finegrain/method; this puts them behind the de
 import copy
 import logging
 import math
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -54,6 +54,7 @@ class FineGrained(Detector):
     Config = FineGrainedConfig
     config: FineGrainedConfig
     backbone: FrozenClip
+    rearranged: Callable[[Regions], Regions] | None = None  # of regions found, for a control
 
     @classmethod
     def variant_options(cls, variant: str) -> dict[str, Any]:
@@ -143,6 +144,7 @@ class FineGrained(Detector):
             temperature=temperature_of(
                 self.config.losses.temperature, self.backbone, "losses.temperature"
             ),
+            rearranged=self.rearranged,
         )
         self.memory = VisualMemory.of(shots, turned)
         self.regions: Regions | None = learning.regions

@@ -1,6 +1,6 @@
 """The prompts of a category learned from its K shots, whose tokens are encoded once."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from finegrain.method.config import MethodConfig
 from finegrain.method.losses import OBJECTIVES, Seen, alignment_losses
 from finegrain.method.prompts import PromptBank
 from finegrain.method.query_former import QueryFormer
-from finegrain.method.regions import aggregate_regions
+from finegrain.method.regions import Regions, aggregate_regions
 from finegrain.method.scoring import UnitFeatures, unit_features
 from finegrain.method.training import descend
 from finegrain.method.units import caption_units
@@ -28,6 +28,7 @@ class PromptFit:
         config: all stages.
         seed: of everything random.
         temperature: T of L_clip.
+        rearranged: changes the regions that were found, for a control.
 
     `bank` and `former` learn; `regions` are those of the units on the shots.
     """
@@ -42,6 +43,7 @@ class PromptFit:
         *,
         seed: int,
         temperature: float,
+        rearranged: Callable[[Regions], Regions] | None = None,
     ) -> None:
         self._units = caption_units(caption, multi_level=config.prompts.multi_level)
         self._config, self._temperature = config, temperature
@@ -53,6 +55,8 @@ class PromptFit:
             self.regions = aggregate_regions(
                 self._units, self.bank().normal(), shots, fine, config.regions
             )
+        if rearranged:
+            self.regions = rearranged(self.regions)
         weights = self.regions.weights.flatten(1)
         self._seen = Seen(shots.patches.flatten(0, 1), weights, shots.image)
 

@@ -1,6 +1,7 @@
 """Questions that are answered by running benchmarks; nothing but jobs stands on them.
 
 ablations.py  the paper's ablations as variants    curves.py  figure 7
+controls.py   what would refute the paper's claims: other words, scattered regions, matching by lot
 regions.py    region aggregation against the factory's true component masks
 compare/      recorded benchmarks against one another
 search/       hyperparameter searches
