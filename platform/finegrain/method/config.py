@@ -93,7 +93,7 @@ class ScoringConfig:
     tail: Annotated[float, Field(gt=0, le=1)] = 0.01  # share of the map's tokens in a tail mean
     matching: Matching = "prompt"  # of a token with a unit: by n̄, in shares; or by q alone
     reweighting: bool = True  # Eq. 6, 7
-    fusion: Fusion = "harmonic"
+    fusion: Fusion = "weighted"  # the paper's: "harmonic"
 
 
 @dataclass(frozen=True)

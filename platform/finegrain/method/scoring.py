@@ -81,9 +81,9 @@ def class_scores(tokens: PatchTokens, units: UnitFeatures, temperature: float) -
 def fused(visual: Tensor, prompt: Tensor, fusion: Fusion) -> Tensor:
     """The final patch scores (B,N) of M_v and M_p', each (B,N).
 
-    "harmonic" is the paper's map, H(M_p', M_v). It follows whichever map is smaller: as M_v is a
-    distance, that is M_v mostly. "weighted" is M_v·(1 + M_p'). "visual" and "prompt" take one side
-    alone.
+    "harmonic" is the paper's map, H(M_p', M_v). The default, "weighted", departs from it:
+    M_v·(1 + M_p'). The harmonic mean follows whichever map is smaller, which is M_v mostly, a
+    distance and no probability like M_p. "visual" and "prompt" take one side alone.
     """
     match fusion:
         case "visual":

@@ -81,8 +81,8 @@ OF_DEFAULT: dict[str, dict[str, Options]] = {  # what each variant changes in th
     "fusion": {
         "visual": {"scoring.fusion": "visual", "training.epochs": 0},
         "prompt": {"scoring.fusion": "prompt"},
-        "weighted": {"scoring.fusion": "weighted"},
-        "harmonic": {},
+        "harmonic": {"scoring.fusion": "harmonic"},
+        "weighted": {},
     },
     "memory": {
         "equation-1": {"memory.radius": None, "memory.joint": False, "memory.turned": False},
