@@ -1,5 +1,7 @@
 """What every detector must do, and each against its paper's formula written slowly."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,8 @@ from finegrain.detectors import DETECTORS, make_detector
 from finegrain.detectors.maps import to_pixels
 from finegrain.detectors.patchcore import greedy_coreset, locally_aware
 from finegrain.errors import CheckpointError, ConfigError
+from finegrain.method.config import MemoryConfig, MethodConfig
+from finegrain.method.paper import PAPER
 from tests.conftest import PLATE, bundled, striped
 
 GRID = (4, 5)
@@ -22,6 +26,7 @@ OPTIONS = {
     "subspacead": {"augmentations": 5},
     "winclip": {"object_name": "plate"},
 }
+SHARES = {"tail"}  # of a reading that the paper does not have
 NEED_TEXT = ("finegrained", "promptad", "winclip")
 
 
@@ -90,6 +95,53 @@ def test_pauses_change_nothing_and_can_be_scored(name, images, backbone):
     np.testing.assert_array_equal(last.anomaly_maps, whole.score(tokens).anomaly_maps)
     if learns:
         assert (seen[0][1].image_scores != last.image_scores).any()
+
+
+def test_the_paper_s_preset_is_the_paper_whatever_the_defaults(backbone):
+    """Every switch stands in it, and a given option changes that one alone."""
+    assert {group: set(options) for group, options in PAPER.items()} == {
+        field.name: {f.name for f in fields(field.type)} - SHARES for field in fields(MethodConfig)
+    }
+    options = {"caption": PLATE, "memory": {"joint": True}}
+    config = make_detector("finegrained:paper", backbone, options).config
+    assert config.memory == MemoryConfig(radius=None, near=0, joint=True, turned=False)
+    assert (config.losses.mean, config.losses.regularization) == (0.001, 1)
+    assert (config.scoring.fusion, config.scoring.matching) == ("harmonic", "query")
+    assert config.scoring.class_temperature == config.scoring.temperature == backbone.logit_scale
+    assert make_detector("finegrained:label", backbone, {"caption": PLATE}).config == (
+        make_detector("finegrained", backbone, {"caption": PLATE}).config
+    )
+
+
+def test_a_turned_shot_is_normal_where_shots_are_remembered_turned(images, backbone):
+    """Its tokens are those of the turned copy itself, so that nothing stands out."""
+    shots, good, bad = images
+    seen = [np.rot90(shots[0]).copy(), good[0], bad[0][0]]
+    tokens = encode(backbone, seen)
+    peaks = {}
+    for turned in (True, False):
+        memory = {"turned": turned, "radius": None}
+        options = {"caption": PLATE, "training": {"epochs": 0}, "memory": memory}
+        detector = make_detector("finegrained", backbone, options).fit(shots)
+        visual, _ = detector.memory.compare(tokens, detector.config.memory)
+        peaks[turned] = visual.amax(1)
+        left = detector.leaving_out(0, encode(backbone, shots))
+        assert left.memory.compare(tokens, detector.config.memory)[0][0].amax() > 1e-3
+    assert peaks[True][0] < 1e-4
+    assert peaks[False][0] > peaks[False][1]
+    assert peaks[True][2] > peaks[True][1]
+
+
+def test_regions_without_weight_still_tell_which_component_a_patch_shows(images, backbone):
+    """Weights are all alike then, but the regions are the same."""
+    shots, good, _ = images
+    matched = []
+    for weight in (0.0, 1.5):
+        options = {"caption": PLATE, "training": {"epochs": 0}, "regions": {"weight": weight}}
+        detector = make_detector("finegrained", backbone, options).fit(shots)
+        matched.append(detector.score(encode(backbone, good)).matched)
+    np.testing.assert_array_equal(*matched)
+    assert len(np.unique(matched[0])) > 1
 
 
 @pytest.mark.parametrize("name", sorted(DETECTORS))

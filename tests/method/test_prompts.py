@@ -6,6 +6,7 @@ import torch
 from finegrain.backbones.clip.frozen_clip import end_positions
 from finegrain.captions import Caption, find_caption
 from finegrain.method.config import PromptConfig
+from finegrain.method.prompt_rows import PromptRows
 from finegrain.method.prompts import HANDCRAFTED, LEARNABLE, NORMAL, PromptBank
 from finegrain.method.units import caption_units
 from tests.conftest import PLATE
@@ -57,6 +58,25 @@ def test_learnable_prompts_have_gated_placeholders_for_values(bank, backbone):
     parts = [words[:1], bank.context[index], open_word, words[2:4]]
     expected = backbone.encode_prompts(torch.cat(parts)[None], torch.tensor([7]))[0]
     torch.testing.assert_close(bank().of(index, LEARNABLE)[0], expected, atol=1e-5, rtol=0)
+
+
+def test_initial_vectors_are_as_long_as_asked(backbone):
+    """In lengths of the tokens that the prompts are made of; else small, as CoOp has it."""
+    ids = backbone.tokenize(["white background"])
+    token = backbone.embed_tokens(ids)[0, 1:3].norm(dim=-1).mean()
+    background = [UNITS[-1]]
+    for initial, expected in ((1.0, token), (0.5, token / 2), (0.0, 0.02 * 192**0.5)):
+        bank = PromptBank(backbone, background, PromptConfig(initial=initial), seed=3)
+        vectors = torch.cat([bank.context.flatten(0, 1), bank.placeholders[:, 0]]).detach()
+        assert float(vectors.norm(dim=-1).mean()) == pytest.approx(float(expected), rel=0.15)
+
+
+def test_an_exclamation_mark_is_a_token_like_others(backbone):
+    """Its id is 0, which is neither a placeholder nor the end."""
+    rows = PromptRows(backbone, 1)
+    rows.add(rows.pieces("white ! background"))
+    ids = backbone.tokenize(["white ! background"])[0]
+    assert rows.tokens[0][2:] == ids[1 : 1 + 4].tolist()
 
 
 def test_gradient_reaches_all_that_learns_and_nothing_else(bank, backbone):

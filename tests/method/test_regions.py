@@ -100,4 +100,5 @@ def test_fine_weights_are_averaged_to_the_token_grid():
     found = aggregate_regions(units, normal, shots, fine, RegionConfig())
     assert found.grid == (24, 24)
     own = (found.labels == 0).float().view(2, 6, 4, 6, 4).mean((2, 4)).flatten(1)
+    torch.testing.assert_close(found.own[2], own)
     torch.testing.assert_close(found.weights[2], 1 + 1.5 * own)

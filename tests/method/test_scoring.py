@@ -10,7 +10,14 @@ import torch.nn.functional as F
 from finegrain.backbones import PatchTokens
 from finegrain.method.config import MemoryConfig, ScoringConfig
 from finegrain.method.memory import VisualMemory
-from finegrain.method.scoring import UnitFeatures, class_scores, fused, harmonic_mean, prompt_map
+from finegrain.method.scoring import (
+    UnitFeatures,
+    class_scores,
+    fused,
+    harmonic_mean,
+    image_scores,
+    prompt_map,
+)
 
 GENERATOR = torch.Generator().manual_seed(4)
 
@@ -43,7 +50,7 @@ def test_prompt_map_is_equations_4_to_7(token_wise, matching, reweighting):
             score = {
                 (True, "query"): share[best],
                 (True, "prompt"): first * share[1] + (1 - first) * share[3],
-                (False, "prompt"): (share[1] + share[3]) / 2,
+                (False, "prompt"): sum(share) / 4,
             }[token_wise, matching]
             if reweighting:
                 score = min(score * (1 + share[0]), 1)
@@ -92,10 +99,11 @@ def grid_tokens(count, rows, columns):
 
 
 @pytest.mark.parametrize("joint", [True, False])
-@pytest.mark.parametrize("radius", [0, 1, None])
+@pytest.mark.parametrize("radius", [0, 0.3, None])
 def test_the_map_compares_with_what_lies_near(radius, joint):
+    """A radius of 0.3 of the side is less than a row of three and more than a column of four."""
     shots, tokens = grid_tokens(2, 3, 4), grid_tokens(2, 3, 4)
-    config = MemoryConfig(radius=radius, joint=joint)
+    config = MemoryConfig(radius=radius, joint=joint, near=1)
     found = VisualMemory.of(shots).compare(tokens, config)[0]
 
     def distance(a, b):
@@ -114,7 +122,7 @@ def test_the_map_compares_with_what_lies_near(radius, joint):
             near = [
                 j for j in range(12)
                 if radius is None
-                or (abs(i // 4 - j // 4) <= radius and abs(i % 4 - j % 4) <= radius)
+                or (abs(i // 4 - j // 4) / 3 <= radius and abs(i % 4 - j % 4) / 4 <= radius)
             ]  # fmt: skip
             best = [
                 scale * min(distance(level[image, i], memory[k, j]) for k in range(2) for j in near)
@@ -123,21 +131,61 @@ def test_the_map_compares_with_what_lies_near(radius, joint):
             assert float(found[image, i]) == pytest.approx(min(np.mean(best), 1), abs=1e-5)
 
 
+@pytest.mark.parametrize("near", [0, 0.25, 1])
+def test_a_share_of_the_map_is_near_and_the_rest_among_turned_copies(near):
+    shots, turned, tokens = grid_tokens(2, 3, 4), grid_tokens(6, 3, 4), grid_tokens(1, 3, 4)
+    config = MemoryConfig(radius=0.0, near=near, joint=False)
+    found = VisualMemory.of(shots, turned).compare(tokens, config)[0][0]
+    unit = [F.normalize(t.memories[0], dim=-1) for t in (tokens, shots, turned)]
+    for i in range(12):
+        z = unit[0][0, i]
+        here = min(0.5 * (1 - float(z @ unit[1][k, i])) for k in range(2))
+        anywhere = min(0.5 * (1 - float(z @ m)) for level in unit[1:] for m in level.flatten(0, 1))
+        expected = near * here + (1 - near) * anywhere
+        assert float(found[i]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_memory_without_a_shot_is_that_of_the_others():
+    shots, turned = grid_tokens(3, 3, 4), grid_tokens(9, 3, 4)
+    left = VisualMemory.of(shots, turned).without(1)
+    first, last = shots[0:1], shots[2:3]
+    others = PatchTokens.concatenate([turned[0:3], turned[6:9]])
+    expected = VisualMemory.of(PatchTokens.concatenate([first, last]), others)
+    for one, other in zip((*left.levels, *left.turned), (*expected.levels, *expected.turned),
+                          strict=True):  # fmt: skip
+        assert torch.equal(one, other)
+
+
 def test_the_map_without_switches_is_equation_1():
     memory, tokens = VisualMemory.of(grid_tokens(2, 3, 4)), grid_tokens(2, 3, 4)
     plain, equation_1 = memory.compare(tokens, MemoryConfig(radius=None, joint=False))
     np.testing.assert_array_equal(plain, equation_1)
 
 
-def test_fusions():
+def test_fusions_of_maps():
     visual, prompt = torch.tensor([[0.1, 0.2]]), torch.tensor([[0.5, 0.25]])
-    image, peak = torch.tensor([0.4]), torch.tensor([0.3])
-    score = 1 / (1 / 0.4 + 1 / 0.3)  # Eq. 8
-    patches, scores = fused(visual, prompt, peak, image, "weighted")
-    np.testing.assert_allclose(patches, [[0.15, 0.25]], rtol=1e-5)
-    np.testing.assert_allclose(scores, [score], rtol=1e-4)
-    patches, scores = fused(visual, prompt, peak, image, "harmonic")
-    np.testing.assert_allclose(patches, [[1 / 12, 1 / 9]], rtol=1e-4)
-    np.testing.assert_allclose(scores, [score], rtol=1e-4)
-    assert fused(visual, prompt, peak, image, "visual")[1].tolist() == pytest.approx([0.3])
-    assert fused(visual, prompt, peak, image, "prompt")[1].tolist() == pytest.approx([0.4])
+    expected = {
+        "weighted": [0.15, 0.25],
+        "harmonic": [1 / 12, 1 / 9],
+        "visual": [0.1, 0.2],
+        "prompt": [0.5, 0.25],
+    }
+    for fusion, values in expected.items():
+        np.testing.assert_allclose(fused(visual, prompt, fusion)[0], values, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("image", "peak"), [("visual", 0.3), ("map", 0.8), ("tail", 0.65)])
+def test_the_image_score_is_equation_8_in_each_reading(image, peak):
+    """H(0.4, max of Eq. 1), H(0.4, max of the map), H(0.4, mean of half of the map)."""
+    final, plain = torch.tensor([[0.2, 0.8, 0.1, 0.5]]), torch.tensor([[0.3, 0.1, 0.1, 0.1]])
+    class_score = torch.tensor([0.4])
+
+    def score(fusion):
+        config = ScoringConfig(fusion=fusion, image=image, tail=0.5)
+        return float(image_scores(final, plain, class_score, config))
+
+    both = 1 / (1 / 0.4 + 1 / peak)
+    assert score("weighted") == pytest.approx(both, rel=1e-4)
+    assert score("harmonic") == pytest.approx(both, rel=1e-4)
+    assert score("visual") == pytest.approx(peak, rel=1e-4)
+    assert score("prompt") == pytest.approx(0.4 if image == "visual" else both, rel=1e-4)

@@ -55,6 +55,11 @@ class Component(_Record):
         """Attribute -> value, in the order of the vocabulary."""
         return {name: getattr(self, name) for name in ATTRIBUTES}
 
+    @property
+    def told(self) -> dict[str, str]:
+        """The attributes, and the direction where there is one."""
+        return self.attributes | ({"direction": self.direction} if self.direction else {})
+
 
 class Provenance(_Record):
     """Where a caption comes from."""

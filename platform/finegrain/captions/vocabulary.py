@@ -45,6 +45,13 @@ VOCABULARY: dict[str, tuple[str, ...]] = {
     name: (*values, *_ADDED[name]) for name, values in _PUBLISHED.items()
 }
 ATTRIBUTES = tuple(VOCABULARY)
+DIRECTIONS = (
+    "vertical",
+    "horizontal",
+    "diagonal",
+    "upward",
+    "downward",
+)  # an open list's opposites
 
 NUMBER_WORDS: dict[str, tuple[str, ...]] = {
     "1": ("one", "a single", "1"),
@@ -74,9 +81,16 @@ def words_for(attribute: str, value: str) -> tuple[str, ...]:
 
 
 def find_value(sentence: str, attribute: str, value: str) -> tuple[int, int] | None:
-    """Where a sentence says a value, as (start, end) of whole words; None where it does not."""
-    for words in words_for(attribute, value):
-        found = re.search(rf"(?<![\w-]){re.escape(words)}(?![\w-])", sentence, re.IGNORECASE)
-        if found:
-            return found.span()
-    return None
+    """Where a sentence first says a value, as (start, end) of whole words; None where nowhere."""
+    return next(iter(find_values(sentence, attribute, value)), None)
+
+
+def find_values(sentence: str, attribute: str, value: str) -> list[tuple[int, int]]:
+    """All places where a sentence says a value, by the usual words first."""
+    return [span for words in words_for(attribute, value) for span in find_words(sentence, words)]
+
+
+def find_words(sentence: str, words: str) -> list[tuple[int, int]]:
+    """All places where a sentence says these words, as (start, end) of whole words."""
+    found = re.finditer(rf"(?<![\w-]){re.escape(words)}(?![\w-])", sentence, re.IGNORECASE)
+    return [match.span() for match in found]

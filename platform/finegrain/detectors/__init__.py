@@ -52,9 +52,15 @@ def make_detector(
 
 
 def method_options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options, over those that the VARIANT of NAME:VARIANT stands for by itself."""
-    variant = method.partition(":")[2]
-    return {**detector_class(method).variant_options(variant), **options}
+    """The options, over those that the VARIANT of NAME:VARIANT stands for by itself.
+
+    Of a group of options only those that are given change.
+    """
+    chosen = detector_class(method).variant_options(method.partition(":")[2])
+    for option, value in options.items():
+        groups = isinstance(value, Mapping) and isinstance(chosen.get(option), Mapping)
+        chosen[option] = {**chosen[option], **value} if groups else value
+    return chosen
 
 
 def detector_class(method: str) -> type[Detector]:

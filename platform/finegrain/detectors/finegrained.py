@@ -4,26 +4,39 @@ The idea and its equations are in finegrain/method; this puts them behind the de
 """
 
 import copy
-from collections.abc import Container, Iterator, Mapping, Sequence
+import logging
+import math
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from finegrain.backbones import Backbone, FrozenClip, PatchTokens, RgbImage, encode
+from finegrain.backbones import (
+    Backbone,
+    FrozenClip,
+    PatchTokens,
+    RemoteBackbone,
+    RgbImage,
+    encode,
+)
 from finegrain.captions import Caption
 from finegrain.detectors.detector import Detector, DetectorConfig, Prediction
 from finegrain.detectors.maps import to_pixels
 from finegrain.detectors.text import check_reads_text, logit_scale
 from finegrain.errors import ConfigError
-from finegrain.method.config import MethodConfig
+from finegrain.method.config import MethodConfig, Temperature
 from finegrain.method.fit import PromptFit
 from finegrain.method.memory import VisualMemory
+from finegrain.method.paper import PAPER
 from finegrain.method.regions import Regions, sliced
-from finegrain.method.scoring import UnitFeatures, class_scores, fused, prompt_map
+from finegrain.method.scoring import UnitFeatures, class_scores, fused, image_scores, prompt_map
 from finegrain.method.training import pausing
 from finegrain.method.units import Unit, caption_units
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,6 +54,14 @@ class FineGrained(Detector):
     Config = FineGrainedConfig
     config: FineGrainedConfig
     backbone: FrozenClip
+    rearranged: Callable[[Regions], Regions] | None = None  # of regions found, for a control
+
+    @classmethod
+    def variant_options(cls, variant: str) -> dict[str, Any]:
+        """The paper's own switches for `finegrained:paper`."""
+        return (
+            {group: dict(options) for group, options in PAPER.items()} if variant == "paper" else {}
+        )
 
     def __init__(
         self, backbone: Backbone, options: Mapping[str, object] | None = None, *, seed: int = 111
@@ -50,13 +71,16 @@ class FineGrained(Detector):
         if self.config.caption is None:
             raise ConfigError(f"{self.name} needs the caption of its category")
         self.caption = self.config.caption
-        scoring = self.config.scoring
-        self.temperature = scoring.temperature or logit_scale(backbone, "scoring.temperature")
-        self.class_temperature = scoring.class_temperature or self.temperature / 2
+        losses, scoring = self.config.losses, self.config.scoring
+        self.temperature = temperature_of(scoring.temperature, backbone, "scoring.temperature")
+        self.class_temperature = scoring.class_temperature or self.temperature
         explicit = replace(
             scoring, temperature=self.temperature, class_temperature=self.class_temperature
         )
-        self.config = replace(self.config, scoring=explicit)  # what a checkpoint says
+        if not isinstance(backbone, RemoteBackbone):  # one that only scores learns nothing
+            learning = temperature_of(losses.temperature, backbone, "losses.temperature")
+            losses = replace(losses, temperature=learning)
+        self.config = replace(self.config, losses=losses, scoring=explicit)  # for a checkpoint
         self._units = caption_units(self.caption, multi_level=self.config.prompts.multi_level)
         self._local = torch.tensor(_local(self._units), device=backbone.device)
 
@@ -72,11 +96,14 @@ class FineGrained(Detector):
         fine = None
         if self.config.regions.fine_resolution and self.config.prompts.multi_level:
             fine = sliced(self.backbone, shots, self.backbone.image_size)
-        yield from self._learn(encode(self.backbone, shots), fine, pauses)
+        turned = None
+        if self.config.memory.turned:
+            turned = encode(self.backbone, [view for shot in shots for view in quarters(shot)])
+        yield from self._learn(encode(self.backbone, shots), fine, turned, pauses)
 
     def fit_tokens(self, shots: PatchTokens) -> None:
-        """Learn from the tokens alone, regions at their resolution."""
-        for _ in self._learn(shots, None):
+        """Learn from the tokens alone, which can't be turned; regions at their resolution."""
+        for _ in self._learn(shots, None, None):
             pass
 
     def remembering(self, shots: PatchTokens) -> Self:
@@ -87,8 +114,25 @@ class FineGrained(Detector):
         other.owners = other.owners.to(self.backbone.device)
         return other
 
+    def leaving_out(self, index: int, shots: PatchTokens) -> Self:
+        """A copy whose memory has not seen one of the shots, nor its turned copies.
+
+        Its prompts have seen it, as every shot: what it says of it is a little too sure.
+        """
+        if len(self.memory.levels[0]) != len(shots):
+            return super().leaving_out(index, shots)
+        other = copy.copy(self)
+        if len(shots) > 1:
+            other.memory = self.memory.without(index)
+            other.owners = torch.cat([self.owners[:index], self.owners[index + 1 :]])
+        return other
+
     def _learn(
-        self, shots: PatchTokens, fine: PatchTokens | None, pauses: Container[int] = ()
+        self,
+        shots: PatchTokens,
+        fine: PatchTokens | None,
+        turned: PatchTokens | None,
+        pauses: Container[int] = (),
     ) -> Iterator[int]:
         learning = PromptFit(
             self.backbone,
@@ -97,15 +141,20 @@ class FineGrained(Detector):
             fine,
             self.config,
             seed=self.seed,
-            temperature=self.temperature,
+            temperature=temperature_of(
+                self.config.losses.temperature, self.backbone, "losses.temperature"
+            ),
+            rearranged=self.rearranged,
         )
-        self.memory = VisualMemory.of(shots)
+        self.memory = VisualMemory.of(shots, turned)
         self.regions: Regions | None = learning.regions
-        own = learning.regions.weights[self._local]  # (V,K,N)
+        own = learning.regions.own[self._local]  # (V,K,N)
         self.owners = self._local[own.argmax(0)].to(torch.int16)
         for epoch in pausing(learning.epochs(), self.config.training.epochs, pauses):
             self._take(learning)
             yield epoch
+        moved = (f"{name} {share:.3f}" for name, share in learning.moved().items())
+        log.info("%s: prompts moved by %s of their length", self.caption.key, ", ".join(moved))
 
     def _take(self, learning: PromptFit) -> None:
         """What was learned so far."""
@@ -132,7 +181,8 @@ class FineGrained(Detector):
             tokens.patches, self.features, self._local, self.temperature, self.config.scoring
         )
         image = class_scores(tokens, self.features, self.class_temperature)
-        patches, scores = fused(visual, prompt, plain.amax(1), image, self.config.scoring.fusion)
+        patches = fused(visual, prompt, self.config.scoring.fusion)
+        scores = image_scores(patches, plain, image, self.config.scoring)
         maps = to_pixels(patches, tokens.grid)
         matched = self.memory.owners(tokens, self.owners, self.config.memory.radius)
         return Prediction(scores.cpu().numpy(), maps.cpu().numpy(), matched.cpu().numpy())
@@ -153,6 +203,19 @@ class FineGrained(Detector):
         self.owners = moved["owners"]
         self.regions = None
         self.learned = {k: v for k, v in moved.items() if k.startswith(("prompts.", "former."))}
+
+
+def quarters(image: RgbImage) -> list[RgbImage]:
+    """The image turned by 90, 180 and 270 degrees."""
+    return [np.ascontiguousarray(np.rot90(image, turns)) for turns in (1, 2, 3)]
+
+
+def temperature_of(stated: Temperature, backbone: Backbone, option: str) -> float:
+    """T as stated; None is the backbone's logit scale, "log" its logarithm."""
+    if isinstance(stated, float):
+        return stated
+    scale = logit_scale(backbone, option)
+    return math.log(scale) if stated == "log" else scale
 
 
 def _local(units: Sequence[Unit]) -> list[int]:

@@ -1,6 +1,7 @@
 """FineGrainedAD, a file an idea; the paper's equation numbers stand beside the code.
 
 config.py        every switch and weight, one small config a stage
+paper.py         the paper's values of all of them
 units.py         a caption's units (image, foreground, components, background) as sentences
 prompt_rows.py   prompts as token embeddings with open places for learnable vectors
 prompts.py       PromptBank: handcrafted and learnable prompts -> features per unit

@@ -1,4 +1,4 @@
-"""The switches of the method; the defaults are the paper's unless a comment says otherwise."""
+"""The switches of the method; the paper's own values are in paper.py."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -10,6 +10,9 @@ NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1, le=1000)]
 Fusion = Literal["weighted", "harmonic", "visual", "prompt"]
 Matching = Literal["prompt", "query"]
+ImageScore = Literal["visual", "map", "tail"]
+Weighting = Literal["losses", "tokens"]
+Temperature = Positive | Literal["log"] | None  # None: the backbone's logit scale; or its logarithm
 STRICT = ConfigDict(extra="forbid")
 
 
@@ -21,6 +24,7 @@ class PromptConfig:
     multi_level: bool = True  # off: the image unit alone, the baseline of table 4
     context: Count = 4  # learnable vectors before a sentence
     learnable: Count = 4  # ALPs a unit
+    initial: NotNegative = 0.0  # length of initial vectors, in tokens' own; 0: CoOp's std of 0.02
 
 
 @dataclass(frozen=True)
@@ -39,10 +43,12 @@ class RegionConfig:
 
 @dataclass(frozen=True)
 class MemoryConfig:
-    """The memory behind the map; Eq. 1 as it is has radius null and joint false."""
+    """The memory behind the map; Eq. 1 as it is has radius null, joint and turned false."""
 
     __pydantic_config__ = STRICT
-    radius: Annotated[int, Field(ge=0)] | None = 2  # in tokens; None: a shot's tokens anywhere
+    radius: NotNegative | None = 0.14  # in sides of the image; None: a shot's tokens anywhere
+    near: Annotated[float, Field(ge=0, le=1)] = 0.25  # share of the distance within the radius
+    turned: bool = True  # the shots by 90, 180 and 270 degrees too
     joint: bool = True  # the joint space as one more level
 
 
@@ -51,6 +57,9 @@ class LossConfig:
     """Weights of the objectives (Eq. 2, 3) and their constants."""
 
     __pydantic_config__ = STRICT
+    weighting: Weighting = "losses"  # what region weights multiply; "tokens": the published code
+    class_token: bool = True  # the image unit is aligned with the class tokens too
+    temperature: Temperature = None  # T of L_clip
     clip: NotNegative = 1.0
     triplet: NotNegative = 1.0
     mean: NotNegative = 10.0  # the paper's: 0.001
@@ -77,12 +86,14 @@ class ScoringConfig:
     """From tokens to scores (section 5)."""
 
     __pydantic_config__ = STRICT
-    temperature: Positive | None = None  # T of the map; None: the backbone's own logit scale
-    class_temperature: Positive | None = None  # T of S_c; None: half of the map's
-    token_wise: bool = True  # off: the mean over units instead of the matched ones
-    matching: Matching = "prompt"  # the paper's is "query"
+    temperature: Temperature = "log"  # T of the map
+    class_temperature: Positive | None = None  # T of S_c; None: the map's
+    token_wise: bool = True  # off: the mean over all units, of every level, instead of the matched
+    image: ImageScore = "tail"  # beside S_c: max of Eq. 1, max or tail mean of the final map
+    tail: Annotated[float, Field(gt=0, le=1)] = 0.01  # share of the map's tokens in a tail mean
+    matching: Matching = "prompt"  # of a token with a unit: by n̄, in shares; or by q alone
     reweighting: bool = True  # Eq. 6, 7
-    fusion: Fusion = "weighted"  # the paper's is "harmonic"
+    fusion: Fusion = "weighted"  # the paper's: "harmonic"
 
 
 @dataclass(frozen=True)

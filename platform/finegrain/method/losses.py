@@ -1,10 +1,12 @@
 """MLSA: the objectives that align prompts with their regions (Eq. 2, 3).
 
-z are the shots' tokens of unit norm times the region weight of the unit at hand, so a token counts
-by its weight both in direction and in length.
+A token counts by the region weight of the unit at hand: its loss does, or, with the published
+code's "tokens", the token itself is multiplied by it. There the weight acts as a temperature, and
+a token of the unit's own region, whose logits it stretches, gets a smaller gradient than another.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -14,52 +16,90 @@ from finegrain.method.config import LossConfig
 from finegrain.method.prompts import HANDCRAFTED, LEARNABLE, NORMAL, PromptFeatures
 from finegrain.method.units import Unit
 
+OBJECTIVES = ("clip", "triplet", "mean", "regularization", "query")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the prompts are aligned with: the shots, encoded once.
+
+    Args:
+        tokens: (M,D) unit-norm patch tokens.
+        weights: (U,M) region weights.
+        classes: (K,D) unit-norm class tokens, which the image unit is aligned with too.
+    """
+
+    tokens: Tensor
+    weights: Tensor
+    classes: Tensor
+
 
 def alignment_losses(
     prompts: PromptFeatures,
     units: Sequence[Unit],
-    tokens: Tensor,
-    weights: Tensor,
+    seen: Seen,
     queries: Tensor,
     temperature: float,
     config: LossConfig,
 ) -> dict[str, Tensor]:
-    """All objectives by name, unweighted.
+    """All objectives by name, unweighted; each a mean over units, the class token's one of them.
 
     Args:
         prompts: features of all prompts.
         units: U, in the order of `prompts.unit`.
-        tokens: (M,D) unit-norm tokens of the shots.
-        weights: (U,M) region weights.
+        seen: the shots.
         queries: (U,D) the Query Former's.
         temperature: T.
         config: constants.
     """
     normal, abnormal = prompts.normal(), prompts.abnormal()
-    weighted = weights[..., None] * tokens  # (U,M,D)
-    clip = [
-        clip_loss(z, n, prompts.of(u, HANDCRAFTED, LEARNABLE), temperature)
-        for u, (z, n) in enumerate(zip(weighted, normal, strict=True))
-    ]
+    clip, triplet = [], []
+    for unit, z, weights in _aligned(seen, config):
+        every = prompts.of(unit, HANDCRAFTED, LEARNABLE)
+        clip.append(clip_loss(z, normal[unit], every, temperature, weights))
+        triplet.append(triplet_loss(z, normal[unit], abnormal[unit], config.margin, weights))
     return {
         "clip": torch.stack(clip).mean(),
-        "triplet": triplet_loss(weighted, normal[:, None], abnormal[:, None], config.margin),
+        "triplet": torch.stack(triplet).mean(),
         "mean": mean_distance(prompts).mean(),
         "regularization": _regularization(prompts, units, config.eta),
         "query": query_loss(queries, normal, abnormal),
     }
 
 
-def clip_loss(tokens: Tensor, normal: Tensor, abnormal: Tensor, temperature: float) -> Tensor:
+def _aligned(seen: Seen, config: LossConfig) -> Iterator[tuple[int, Tensor, Tensor | None]]:
+    """Each unit with its tokens and their weights; the first unit is the image's."""
+    for unit, weights in enumerate(seen.weights):
+        if config.weighting == "tokens":
+            yield unit, weights[:, None] * seen.tokens, None
+        else:
+            yield unit, seen.tokens, weights
+    if config.class_token:
+        yield 0, seen.classes, None
+
+
+def clip_loss(
+    tokens: Tensor,
+    normal: Tensor,
+    abnormal: Tensor,
+    temperature: float,
+    weights: Tensor | None = None,
+) -> Tensor:
     """−log of the softmax share of n̄ (D,) against all abnormal prompts (A,D), over tokens (M,D)."""
     logits = temperature * tokens @ torch.cat([normal[None], abnormal]).T
-    return (logits.logsumexp(1) - logits[:, 0]).mean()
+    return _mean(logits.logsumexp(1) - logits[:, 0], weights)
 
 
-def triplet_loss(tokens: Tensor, normal: Tensor, abnormal: Tensor, margin: float) -> Tensor:
+def triplet_loss(
+    tokens: Tensor, normal: Tensor, abnormal: Tensor, margin: float, weights: Tensor | None = None
+) -> Tensor:
     """max(0, ‖z−n̄‖ − ‖z−ā‖ + m), mean over the tokens (...,D)."""
     near, far = ((tokens - other).square().sum(-1).sqrt() for other in (normal, abnormal))
-    return (near - far + margin).clamp(min=0).mean()
+    return _mean((near - far + margin).clamp(min=0), weights)
+
+
+def _mean(losses: Tensor, weights: Tensor | None) -> Tensor:
+    return losses.mean() if weights is None else (weights * losses).sum() / weights.sum()
 
 
 def mean_distance(prompts: PromptFeatures) -> Tensor:  # -> (U,)

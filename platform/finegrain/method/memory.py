@@ -16,55 +16,84 @@ CHUNK = 8  # images whose distances are in memory at a time
 
 @dataclass(frozen=True)
 class VisualMemory:
-    """The shots' tokens of unit norm, level by level, where they lie: (K,rows,columns,W_l).
+    """The shots' tokens of unit norm, level by level.
 
     The last level is the joint space's, the others are the tower's.
+
+    Args:
+        levels: (K,rows,columns,W_l) each, where they lie.
+        turned: (K,M,W_l) each, of the shots' turned copies, which lie nowhere; may be none.
     """
 
     levels: tuple[Tensor, ...]
+    turned: tuple[Tensor, ...] = ()
 
     @staticmethod
-    def of(shots: PatchTokens) -> "VisualMemory":
-        """Remember all tokens of the shots."""
-        levels = (*shots.memories, shots.patches)
+    def of(shots: PatchTokens, turned: PatchTokens | None = None) -> "VisualMemory":
+        """Remember all tokens of the shots, and of their turned copies, shot by shot."""
+        count = len(shots)
+        levels = (level.view(count, *shots.grid, -1) for level in _levels(shots))
+        copies = _levels(turned) if turned is not None else ()
         return VisualMemory(
-            tuple(F.normalize(level, dim=-1).view(len(level), *shots.grid, -1) for level in levels)
+            tuple(levels), tuple(level.reshape(count, -1, level.shape[-1]) for level in copies)
+        )
+
+    def without(self, index: int) -> "VisualMemory":
+        """The memory of the other shots and their turned copies."""
+        kept = [i for i in range(len(self.levels[0])) if i != index]
+        return VisualMemory(
+            tuple(level[kept] for level in self.levels), tuple(level[kept] for level in self.turned)
         )
 
     def state(self) -> dict[str, Tensor]:
         """The levels by name, for a checkpoint."""
-        return {f"memory.{i}": level for i, level in enumerate(self.levels)}
+        named = (("memory", self.levels), ("turned", self.turned))
+        return {f"{name}.{i}": level for name, of in named for i, level in enumerate(of)}
 
     @staticmethod
     def of_state(state: Mapping[str, Tensor]) -> "VisualMemory":
         """What `state` gave, among other tensors; KeyError where there is no memory."""
-        count = sum(name.startswith("memory.") for name in state)
-        return VisualMemory(tuple(state[f"memory.{i}"] for i in range(max(count, 1))))
+        count, turned = (
+            sum(key.startswith(f"{name}.") for key in state) for name in ("memory", "turned")
+        )
+        return VisualMemory(
+            tuple(state[f"memory.{i}"] for i in range(max(count, 1))),
+            tuple(state[f"turned.{i}"] for i in range(turned)),
+        )
 
     def compare(self, tokens: PatchTokens, config: MemoryConfig) -> tuple[Tensor, Tensor]:
         """M_v (B,N), in [0, 1], as the map takes it, and as Eq. 1 has it.
 
-        Eq. 1: ½ · min over the memory of (1 − cos), mean over the tower's levels. Departure in the
-        map, unless both switches are off: a token is compared with what the shots show at about
-        its place, so that a component that is missing or in another's place is far from everything,
-        and the joint space counts as one more level. Its distances are brought to the scale of the
-        others: a level's is the mean distance between two tokens of the shots.
+        Eq. 1: ½ · min over the memory of (1 − cos), mean over the tower's levels. Departures of the
+        map: it looks among the shots' turned copies too, where there are some; a share `near` of it
+        is the distance to what the shots show at about the token's place, so that a component that
+        is missing or in another's place is far from more; and the joint space counts as one more
+        level. Its distances are brought to the scale of the others: a level's is the mean distance
+        between two tokens of the shots.
         """
-        levels = zip(tokens.memories, self.levels[:-1], strict=True)
-        found = [_nearest(level, memory, config.radius) for level, memory in levels]
-        near, anywhere = [pair[0] for pair in found], [pair[1] for pair in found]
-        if config.joint:
-            joint = _nearest(tokens.patches, self.levels[-1], config.radius)[0]
-            near.append(self._joint_scale * joint)
-        return torch.stack(near).mean(0).clamp(0, 1), torch.stack(anywhere).mean(0)
+        plain, found = [], []
+        radius = config.radius if config.near > 0 else None
+        for level, (seen, memory) in enumerate(zip(_levels(tokens), self.levels, strict=True)):
+            is_joint = level == len(self.levels) - 1
+            if is_joint and not config.joint:
+                continue
+            near, anywhere = _nearest(seen, memory, radius)
+            wide = anywhere
+            if self.turned:
+                wide = torch.minimum(anywhere, _nearest(seen, self.turned[level], None)[1])
+            mixed = wide if radius is None else config.near * near + (1 - config.near) * wide
+            found.append(self._joint_scale * mixed if is_joint else mixed)
+            if not is_joint:
+                plain.append(anywhere)
+        return torch.stack(found).mean(0).clamp(0, 1), torch.stack(plain).mean(0)
 
-    def owners(self, tokens: PatchTokens, of_shots: Tensor, radius: int | None) -> Tensor:
+    def owners(self, tokens: PatchTokens, of_shots: Tensor, radius: float | None) -> Tensor:
         """What each token shows (B,N): the unit of the shots' most similar token near its place.
 
         Args:
             tokens: B images.
             of_shots: (K,N) units of the shots' tokens.
-            radius: in tokens; None looks anywhere.
+            radius: in sides of the image; None looks anywhere.
         """
         memory = self.levels[-1]
         rows, columns = memory.shape[1:3]
@@ -80,19 +109,23 @@ class VisualMemory:
         return torch.stack(spreads[:-1]).mean() / spreads[-1]
 
 
-def _nearest(tokens: Tensor, memory: Tensor, radius: int | None) -> tuple[Tensor, Tensor]:
+def _levels(tokens: PatchTokens) -> tuple[Tensor, ...]:
+    """The tower's levels, then the joint space, (B,N,W_l) of unit norm."""
+    return tuple(F.normalize(level, dim=-1) for level in (*tokens.memories, tokens.patches))
+
+
+def _nearest(tokens: Tensor, memory: Tensor, radius: float | None) -> tuple[Tensor, Tensor]:
     """(B,N,W), (K,rows,columns,W) -> twice (B,N): within the radius in rows and columns, anywhere.
 
-    The same twice where the radius is None.
+    The same twice where the radius is None; the memory need lie on no grid then.
     """
-    rows, columns = memory.shape[1:3]
-    known = memory.flatten(0, 2)
+    known = memory.flatten(0, -2)
     near, anywhere = [], []
-    for some in torch.split(F.normalize(tokens, dim=-1), CHUNK):
+    for some in torch.split(tokens, CHUNK):
         cosines = some @ known.T  # (b,N,K·N)
         anywhere.append(cosines.amax(-1))
         if radius is not None:
-            far = ~_near(rows, columns, radius).to(cosines.device)
+            far = ~_near(memory.shape[1], memory.shape[2], radius).to(cosines.device)
             by_place = cosines.view(*cosines.shape[:2], len(memory), -1).amax(2)  # (b,N,N)
             near.append(by_place.masked_fill(far, -torch.inf).amax(-1))
     distances = [((1 - torch.cat(found)) / 2).clamp(0, 1) for found in (near or anywhere, anywhere)]
@@ -100,12 +133,12 @@ def _nearest(tokens: Tensor, memory: Tensor, radius: int | None) -> tuple[Tensor
 
 
 @lru_cache(maxsize=8)
-def _near(rows: int, columns: int, radius: int) -> Tensor:
+def _near(rows: int, columns: int, radius: float) -> Tensor:
     """(N,N): whether two places lie within the radius of each other in both directions."""
     row = torch.arange(rows).repeat_interleave(columns)
     column = torch.arange(columns).repeat(rows)
     down, across = (row[:, None] - row).abs(), (column[:, None] - column).abs()
-    return (down <= radius) & (across <= radius)
+    return (down <= radius * rows) & (across <= radius * columns)
 
 
 def _spread(memory: Tensor) -> Tensor:

@@ -49,7 +49,8 @@ class PromptRows:
         for column, piece in enumerate(pieces, len(before)):
             if piece is PLACEHOLDER:
                 self.slots.append((row, column))
-        self.tokens.append([*before, *(p or self.end for p in pieces), self.end])
+        filled = [self.end if piece is PLACEHOLDER else piece for piece in pieces]
+        self.tokens.append([*before, *filled, self.end])
         self.ends.append(len(self.tokens[-1]) - 1)
 
     def ids(self) -> Tensor:  # (P,L)
@@ -67,6 +68,12 @@ class OpenPrompts:
         self.base = rows.clip.embed_tokens(rows.ids()).detach()  # (P,L,E)
         self.ends = torch.tensor(rows.ends, device=device)  # (P,)
         self.slots = torch.tensor(rows.slots, device=device).view(-1, 2)  # (S,2) row, column
+
+    def token_length(self) -> float:
+        """The mean norm of the texts' token embeddings."""
+        places = torch.arange(self.base.shape[1], device=self.ends.device)
+        texts = (places > self.context) & (places < self.ends[:, None])  # neither start nor end
+        return float(self.base.norm(dim=-1)[texts].mean())
 
     def encode(self, context: Tensor, fillers: Tensor) -> Tensor:  # (P,C,E), (S,E) -> (P,D)
         """All prompts through the frozen text tower."""
@@ -87,9 +94,12 @@ class OpenPrompts:
 
 
 def learnable_vectors(
-    rows: int, count: int, width: int, generator: torch.Generator, device: torch.device
+    rows: int,
+    count: int,
+    width: int,
+    generator: torch.Generator,
+    device: torch.device,
+    std: float = INIT_STD,
 ) -> nn.Parameter:  # (rows,count,width)
-    """Small random vectors, as CoOp starts from."""
-    return nn.Parameter(
-        (torch.randn(rows, count, width, generator=generator) * INIT_STD).to(device)
-    )
+    """Random vectors; by default small ones, as CoOp starts from."""
+    return nn.Parameter((torch.randn(rows, count, width, generator=generator) * std).to(device))

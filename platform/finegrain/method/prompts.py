@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from finegrain.backbones.clip.frozen_clip import FrozenClip
 from finegrain.method.config import PromptConfig
 from finegrain.method.prompt_rows import (
+    INIT_STD,
     PLACEHOLDER,
     OpenPrompts,
     Piece,
@@ -97,8 +98,12 @@ class PromptBank(nn.Module):
             self.register_buffer(name, torch.tensor(values, device=clip.device), persistent=False)
         generator = torch.Generator().manual_seed(seed)
         width, slots = self.prompts.base.shape[-1], len(rows.slots)
-        self.context = learnable_vectors(len(units), config.context, width, generator, clip.device)
-        self.placeholders = learnable_vectors(slots, 1, width, generator, clip.device)
+        scaled = config.initial * self.prompts.token_length() * width**-0.5
+        std = scaled or INIT_STD
+        self.context = learnable_vectors(
+            len(units), config.context, width, generator, clip.device, std
+        )
+        self.placeholders = learnable_vectors(slots, 1, width, generator, clip.device, std)
         self.gates = nn.Parameter(torch.zeros(slots, device=clip.device))
 
     def forward(self) -> PromptFeatures:

@@ -2,7 +2,9 @@
 
 The shots are seen at four times the input side, in 4 × 4 slices; each token is described by its
 similarities to the normal prompts (the reference dimension); two clusterings with centres chosen by
-meaning part background from foreground, then the components from each other.
+meaning part background from foreground, then the components from each other. With centres chosen by
+meaning a clustering is one step to the nearest centre, so DPC-KNN's densities, and with them
+`ground_neighbours` and `part_neighbours`, count only where `semantic_centers` is off.
 M tokens of all shots, X width of their description, C components.
 """
 
@@ -30,11 +32,13 @@ class Regions:
     Args:
         labels: (K,N') long on the grid of the clustering: a component's index, or BACKGROUND.
         grid: rows and columns of N'.
-        weights: (U,K,N) on the shots' token grid, 1 + `weight` on the unit's own region.
+        own: (U,K,N) on the shots' token grid, the share of a token that is the unit's own.
+        weights: (U,K,N) 1 + `weight` · `own`.
     """
 
     labels: Tensor
     grid: tuple[int, int]
+    own: Tensor
     weights: Tensor
 
 
@@ -60,12 +64,11 @@ def aggregate_regions(
     parts = [i for i, unit in enumerate(units) if unit.kind == "component"]
     ground = next((i for i, unit in enumerate(units) if unit.kind == "background"), None)
     labels = _labels(tokens, normal, parts, ground, config).view(count, places)
-    own = torch.stack([_own(unit, i, parts, labels) for i, unit in enumerate(units)])
-    weights = 1 + config.weight * own.float()  # (U,K,N')
+    own = torch.stack([_own(unit, i, parts, labels) for i, unit in enumerate(units)]).float()
     if grid != shots.grid:
-        folded = weights.view(-1, 1, *grid)
-        weights = F.adaptive_avg_pool2d(folded, shots.grid).view(len(units), count, -1)
-    return Regions(labels, grid, weights)
+        folded = own.view(-1, 1, *grid)
+        own = F.adaptive_avg_pool2d(folded, shots.grid).view(len(units), count, -1)
+    return Regions(labels, grid, own, 1 + config.weight * own)
 
 
 def _own(unit: Unit, index: int, parts: Sequence[int], labels: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ def prompt_map(
     Args:
         patches: (B,N,D) unit norm.
         units: the first is the image's.
-        local: (V,) the units that tokens are matched with.
+        local: (V,) the units that tokens are matched with: components and background.
         temperature: T.
         config: switches.
     """
@@ -50,7 +50,7 @@ def prompt_map(
     shares = abnormal_share(patches, units.normal, units.abnormal, temperature)  # (B,N,U)
     found = shares[..., local]
     if not config.token_wise:
-        scores = found.mean(-1)
+        scores = shares.mean(-1)
     elif by_query:
         scores = found.gather(-1, best[..., None])[..., 0]  # Eq. 5
     else:
@@ -78,28 +78,47 @@ def class_scores(tokens: PatchTokens, units: UnitFeatures, temperature: float) -
     return image[:, 0]
 
 
-def fused(
-    visual: Tensor, prompt: Tensor, peak: Tensor, image: Tensor, fusion: Fusion
-) -> tuple[Tensor, Tensor]:
-    """The final patch scores (B,N) and image scores (B,).
+def fused(visual: Tensor, prompt: Tensor, fusion: Fusion) -> Tensor:
+    """The final patch scores (B,N) of M_v and M_p', each (B,N).
 
     "harmonic" is the paper's map, H(M_p', M_v). The default, "weighted", departs from it:
-    M_v·(1 + M_p'). The harmonic mean follows whichever map is smaller, and M_v is a distance, not a
-    probability like M_p. Either way S = H(S_c, max M_v) (Eq. 8).
+    M_v·(1 + M_p'). The harmonic mean follows whichever map is smaller, which is M_v mostly, a
+    distance and no probability like M_p. "visual" and "prompt" take one side alone.
+    """
+    match fusion:
+        case "visual":
+            return visual
+        case "prompt":
+            return prompt
+        case "harmonic":
+            return harmonic_mean(prompt, visual)
+    return visual * (1 + prompt)
+
+
+def image_scores(patches: Tensor, plain: Tensor, image: Tensor, config: ScoringConfig) -> Tensor:
+    """S (B,) = H(S_c, what stands out most), Eq. 8.
+
+    What stands out is the maximum of Eq. 1 as the published code has it ("visual"), of the final
+    map as the paper's text has it ("map"), or the mean of the final map's highest tokens ("tail"),
+    which is steadier than one of them. A fusion of one side alone has no other side's part:
+    "visual" no S_c, and "prompt" no Eq. 1.
 
     Args:
-        visual: (B,N) M_v.
-        prompt: (B,N) M_p'.
-        peak: (B,) max M_v of Eq. 1.
+        patches: (B,N) the final map.
+        plain: (B,N) Eq. 1.
         image: (B,) S_c.
-        fusion: "visual" and "prompt" take one side alone.
+        config: switches.
     """
-    if fusion == "visual":
-        return visual, peak
-    if fusion == "prompt":
-        return prompt, image
-    scores = harmonic_mean(image, peak)
-    return harmonic_mean(prompt, visual) if fusion == "harmonic" else visual * (1 + prompt), scores
+    if config.image == "visual":
+        peak = plain.amax(1)
+    else:
+        count = int(config.tail * patches.shape[1]) if config.image == "tail" else 1
+        peak = patches.topk(max(1, count), dim=1).values.mean(1)
+    if config.fusion == "visual":
+        return peak
+    if config.fusion == "prompt" and config.image == "visual":
+        return image
+    return harmonic_mean(image, peak)
 
 
 def unit_features(normal: Tensor, abnormal: Tensor, queries: Tensor) -> UnitFeatures:

@@ -11,9 +11,17 @@ from typing import Literal
 import numpy as np
 
 from finegrain.captions import Caption, Component
-from finegrain.captions.vocabulary import VOCABULARY, base_values, find_value, words_for
+from finegrain.captions.vocabulary import (
+    DIRECTIONS,
+    VOCABULARY,
+    base_values,
+    find_values,
+    find_words,
+    words_for,
+)
 
 Kind = Literal["image", "foreground", "component", "background"]
+Span = tuple[int, int]  # characters, the end left out
 ALIKE: tuple[frozenset[str], ...] = tuple(
     map(
         frozenset,
@@ -35,6 +43,7 @@ ALIKE: tuple[frozenset[str], ...] = tuple(
             {"left", "left center"},
             {"top", "top center"},
             {"bottom", "bottom center"},
+            {"vertical", "upward", "downward"},
         ),
     )
 )
@@ -88,35 +97,105 @@ def caption_units(caption: Caption, *, multi_level: bool = True) -> tuple[Unit, 
 def _described(
     kind: Kind, name: str, sentence: str, components: Sequence[Component], caption: Caption
 ) -> Unit:
-    """A unit whose sentence says attributes of components."""
+    """A unit whose sentence says attributes of components, each in its own stretch.
+
+    Longer values are looked for first, so that "metallic" is not found within "metallic silver".
+    """
     found: list[Value] = []
-    for component in components:
-        offset = max(sentence.find(component.caption), 0)  # a template repeats it word for word
-        for attribute, value in component.attributes.items():
-            span = find_value(sentence[offset:], attribute, value)
-            if span:
-                found.append(Value(attribute, value, span[0] + offset, span[1] + offset))
-    return Unit(kind, name, sentence, _apart(found), caption.defects)
+    for component, told in zip(components, _mentions(sentence, components), strict=True):
+        if told is None:
+            continue
+        values = sorted(component.told.items(), key=lambda pair: -len(pair[1]))
+        for attribute, value in values:
+            spans = [
+                span
+                for span in find_values(sentence, attribute, value)
+                if told.holds(span) and all(_apart(span, (v.start, v.end)) for v in found)
+            ]
+            if spans:
+                found.append(Value(attribute, value, *min(spans, key=told.distance)))
+    return Unit(kind, name, sentence, tuple(sorted(found, key=_start)), caption.defects)
+
+
+@dataclass(frozen=True)
+class _Mention:
+    """Where a sentence speaks of a component: characters of the stretch, and of its name."""
+
+    start: int
+    end: int
+    name: Span
+
+    def holds(self, span: Span) -> bool:
+        return self.start <= span[0] and span[1] <= self.end
+
+    def distance(self, span: Span) -> tuple[bool, int]:
+        """From the name; what the name itself says comes last."""
+        gap = max(self.name[0] - span[1], span[0] - self.name[1])
+        return not _apart(span, self.name), gap
+
+
+def _mentions(sentence: str, components: Sequence[Component]) -> list[_Mention | None]:
+    """Each component's stretch: its own caption, or what stands between its neighbours' names.
+
+    None where a sentence of several components does not name it: nothing there is surely its own.
+    """
+    if len(components) == 1:
+        names = find_words(sentence, components[0].name) or [(0, 0)]
+        return [_Mention(0, len(sentence), names[-1])]
+    captions = [_verbatim(sentence, component) for component in components]
+    named = _names(sentence, components, captions)
+    found: list[_Mention | None] = []
+    for own, stretch in zip(named, captions, strict=True):
+        if own is None:
+            found.append(None)
+            continue
+        others = [name for name in named if name is not None and name != own]
+        before = max((name[1] for name in others if name[1] <= own[0]), default=0)
+        after = min((name[0] for name in others if name[0] >= own[1]), default=len(sentence))
+        found.append(_Mention(*(stretch or (before, after)), own))
+    return found
+
+
+def _verbatim(sentence: str, component: Component) -> Span | None:
+    begin = sentence.find(component.caption)
+    return None if begin < 0 else (begin, begin + len(component.caption))
+
+
+def _names(
+    sentence: str, components: Sequence[Component], captions: Sequence[Span | None]
+) -> list[Span | None]:
+    """Where each component is named, longer names first: "wire" is not that of "yellow wire"."""
+    names: list[Span | None] = [None] * len(components)
+    for index in sorted(range(len(components)), key=lambda i: -len(components[i].name)):
+        within = captions[index] or (0, len(sentence))
+        free = [
+            span
+            for span in find_words(sentence, components[index].name)
+            if within[0] <= span[0] < within[1]
+            and all(_apart(span, taken) for taken in names if taken)
+        ]
+        if free:
+            names[index] = free[-1] if captions[index] else free[0]
+    return names
 
 
 def _any_values(sentence: str) -> tuple[Value, ...]:
     """Colours and textures that a sentence names, longer names first."""
-    found = [
-        Value(attribute, value, *span)
-        for attribute in ("color", "texture")
-        for value in sorted(VOCABULARY[attribute], key=len, reverse=True)
-        if (span := find_value(sentence, attribute, value))
-    ]
-    return _apart(found)
+    found: list[Value] = []
+    for attribute in ("color", "texture"):
+        for value in sorted(VOCABULARY[attribute], key=len, reverse=True):
+            for span in find_values(sentence, attribute, value):
+                if all(_apart(span, (other.start, other.end)) for other in found):
+                    found.append(Value(attribute, value, *span))
+    return tuple(sorted(found, key=_start))
 
 
-def _apart(values: Sequence[Value]) -> tuple[Value, ...]:
-    """In the order of the sentence, without those that overlap one found before."""
-    kept: list[Value] = []
-    for value in values:
-        if all(value.end <= other.start or other.end <= value.start for other in kept):
-            kept.append(value)
-    return tuple(sorted(kept, key=lambda value: value.start))
+def _apart(one: Span, other: Span) -> bool:
+    return one[1] <= other[0] or other[1] <= one[0]
+
+
+def _start(value: Value) -> int:
+    return value.start
 
 
 def abnormal_sentences(unit: Unit, rng: np.random.Generator) -> list[str]:
@@ -137,4 +216,5 @@ def contrary_values(attribute: str, value: str) -> list[str]:
     """The values of the closed list that contradict this one."""
     own = set(base_values(value))
     alike = own.union(*(group for group in ALIKE if group & own))
-    return [other for other in VOCABULARY[attribute] if other not in alike]
+    known = DIRECTIONS if attribute == "direction" else VOCABULARY[attribute]
+    return [other for other in known if other not in alike]

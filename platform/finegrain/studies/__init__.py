@@ -2,6 +2,7 @@
 
 variants.py   the paper's ablations as variants    ablations.py  run as benchmarks
 curves.py     figure 7
+controls.py   what would refute the paper's claims: other words, scattered regions, matching by lot
 regions.py    region aggregation against the factory's true component masks
 compare/      recorded benchmarks against one another
 search/       hyperparameter searches

@@ -33,8 +33,8 @@ def run_ablations(
         done = run_benchmark(benchmark, directory, share, tell)
         complete &= done
         if done and name in CURVES:
-            write_bytes(directory / "plot_curves.png", plot_curves(name, *curve_values(directory)))
-            tell(f"Curves: {directory / 'plot_curves.png'}")
+            write_bytes(directory / "curves.png", plot_curves(name, *curve_values(directory)))
+            tell(f"Curves: {directory / 'curves.png'}")
     return complete
 
 

@@ -32,7 +32,7 @@ def finegrained() -> Space:
         "scoring.reweighting": tune.choice([True, False]),  # Eq. 6, 7
         "scoring.fusion": tune.choice(["weighted", "harmonic", "visual"]),
         "scoring.matching": tune.choice(["prompt", "query"]),
-        "memory.radius": tune.choice(["1", "2", "4", "null"]),  # in tokens; null: anywhere
+        "memory.radius": tune.choice(["0.07", "0.14", "0.27", "null"]),  # in sides; null: anywhere
         "memory.joint": tune.choice([True, False]),  # the joint space as one more level
     }
 
