@@ -5,7 +5,7 @@ import json
 import pytest
 
 from finegrain.benchmark.methods import parse_options
-from finegrain.benchmark.plan import TrialResult, plan, resolve
+from finegrain.benchmark.plan import Grid, TrialResult, plan, resolve
 from finegrain.benchmark.store import create, trial_directory
 from finegrain.benchmark.trial import RESULT
 from finegrain.captions import find_caption
@@ -71,15 +71,15 @@ def test_a_curve_is_the_mean_over_trials(plates, tmp_path):
         caption = find_caption("folder", "magnetic_tile").model_dump(mode="json")
         caption["category"] = name
         write_text(captions / f"{name}.json", json.dumps(caption))
-    benchmark = resolve(
+    grid = Grid(
         dataset="folder",
         data_root=plates,
         shots=[1],
         seeds=[0],
         captions=captions,
-        beside=tmp_path,
         **ablation_grid("margin"),
     )
+    benchmark = resolve(grid, beside=tmp_path)
     assert "margin" in CURVES
     folder = tmp_path / "run"
     create(benchmark, folder)

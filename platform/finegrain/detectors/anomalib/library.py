@@ -26,14 +26,14 @@ def image_models() -> ModuleType:
         ) from error
 
 
-def knownimage_models() -> tuple[str, ...]:
+def known_models() -> tuple[str, ...]:
     """The models that can be fitted on normal images."""
     return tuple(sorted(name for name in image_models().__all__ if name not in UNFITTED))
 
 
 def known_name(model: str) -> str:
     """anomalib's own spelling of a model's name; ConfigError lists the known ones."""
-    known = knownimage_models()
+    known = known_models()
     plain = model.replace("_", "").replace("-", "").lower()
     found = [name for name in known if name.lower() == plain]
     if not found:
