@@ -2,7 +2,7 @@
 
 Every switch stands here, also where the default is the same, so that a default may change without
 the paper. Where text and published code differ, or the text is open, the comment says which reading
-this is. Numbers of sections and equations are the paper's.
+this is. Equation numbers and section 3.4 are the paper's; the rest are its constants.
 """
 
 from collections.abc import Mapping
@@ -10,19 +10,19 @@ from typing import Final
 
 PAPER: Final[Mapping[str, Mapping[str, object]]] = {
     "prompts": {
-        "multi_level": True,  # 3.3: image, foreground, components, background
-        "context": 4,  # 4.1: learnable vectors before a sentence
-        "learnable": 4,  # 4.1: ALPs a unit
+        "multi_level": True,  # image, foreground, components, background
+        "context": 4,  # learnable vectors before a sentence
+        "learnable": 4,  # ALPs a unit
         "initial": 0.0,  # open; std 0.02, as CoOp and the published code have it
     },
-    "regions": {  # 3.4 and table 7: four modifications of DPC-KNN
+    "regions": {  # 3.4: four modifications of DPC-KNN
         "semantic_centers": True,
         "semantic_dimension": True,
         "two_stages": True,
         "fine_resolution": True,
-        "weight": 1.5,  # 4.1
-        "ground_neighbours": 8,  # 4.1: k of the first stage
-        "part_neighbours": 5,  # 4.1: k of the second
+        "weight": 1.5,
+        "ground_neighbours": 8,  # k of the first stage
+        "part_neighbours": 5,  # k of the second
     },
     "memory": {  # Eq. 1: the tower's levels, anywhere in the K shots as they are
         "radius": None,
@@ -36,13 +36,13 @@ PAPER: Final[Mapping[str, Mapping[str, object]]] = {
         "temperature": None,  # Eq. 2: CLIP's scale; the published code takes its logarithm: "log"
         "clip": 1.0,  # Eq. 2
         "triplet": 1.0,
-        "mean": 0.001,  # 4.1
+        "mean": 0.001,
         "regularization": 1.0,  # Eq. 3
         "query": 1.0,  # open: the text trains the Query Former, the published code does not
         "margin": 1.0,
         "eta": 1.0,  # Eq. 3
     },
-    "training": {  # 4.1
+    "training": {
         "epochs": 100,
         "learning_rate": 2e-3,
         "final_learning_rate": 1e-5,
