@@ -306,3 +306,14 @@ def test_an_interrupted_save_leaves_the_old_checkpoint(saved, images, backbone, 
         save_detector(detector, saved, dataset="d", category="c", shots=[])
     assert (saved / "detector.safetensors").read_bytes() == before
     assert [path.name for path in saved.parent.iterdir()] == ["saved"]
+
+
+def test_a_state_of_another_revision_is_refused():
+    """Its numbers would load, and mean other things."""
+    detector = fitted("finegrained")
+    state = detector.state()
+    detector.load_state(state)
+    for other in ({"revision": state["revision"] + 1}, {"revision": None}):
+        changed = {name: value for name, value in {**state, **other}.items() if value is not None}
+        with pytest.raises(KeyError, match="revision"):
+            detector.load_state(changed)

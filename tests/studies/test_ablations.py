@@ -6,7 +6,7 @@ import pytest
 
 from finegrain.benchmark.grid import Grid
 from finegrain.benchmark.methods import parse_options
-from finegrain.benchmark.plan import Grid, TrialResult, plan, resolve
+from finegrain.benchmark.plan import TrialResult, plan, resolve
 from finegrain.benchmark.store import create, trial_directory
 from finegrain.benchmark.trial import RESULT
 from finegrain.captions import find_caption

@@ -37,6 +37,7 @@ from finegrain.method.training import pausing
 from finegrain.method.units import Unit, caption_units
 
 log = logging.getLogger(__name__)
+REVISION = 2  # of what a state's tensors and options mean; 0.1.0's had none
 
 
 @dataclass(frozen=True)
@@ -190,10 +191,13 @@ class FineGrained(Detector):
     def state(self) -> dict[str, Tensor]:
         """Memory and unit features, which scoring needs; prompts and Query Former behind them."""
         features = {f"units.{name}": value for name, value in vars(self.features).items()}
-        return {**self.memory.state(), **features, "owners": self.owners, **self.learned}
+        kept = {"owners": self.owners, "revision": torch.tensor(REVISION)}
+        return {**self.memory.state(), **features, **kept, **self.learned}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Take memory, unit features and what was learned."""
+        """Take memory, unit features and what was learned; KeyError where they mean other things."""
+        if int(state["revision"]) != REVISION:
+            raise KeyError(f"revision {REVISION}")
         device = self.backbone.device
         moved = {name: value.to(device) for name, value in state.items()}
         self.memory = VisualMemory.of_state(moved)
