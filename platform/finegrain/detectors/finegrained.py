@@ -195,7 +195,7 @@ class FineGrained(Detector):
         return {**self.memory.state(), **features, **kept, **self.learned}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Take memory, unit features and what was learned; KeyError where that means other things."""
+        """Take memory, unit features and what was learned; KeyError if they mean other things."""
         if int(state["revision"]) != REVISION:
             raise KeyError(f"revision {REVISION}")
         device = self.backbone.device
