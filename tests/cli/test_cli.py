@@ -140,6 +140,8 @@ def test_a_job_is_its_command(job, monkeypatch, capsys):
         (["check", "--dataset", "folder", "--data-root", "absent"], "absent is not a folder"),
         (["caption"], "building needs --endpoint"),
         (["regions", "--backbone", "vgg"], "no backbone 'vgg'"),
+        (["study", "luck"], "invalid choice: 'luck'"),
+        (["study", "captions", "--backbone", "vgg"], "no backbone 'vgg'"),
         (["compare", "absent", "--metric", "speed"], "no metric speed"),
         (["exam", "--model", "absent"], "absent"),
     ],
@@ -187,3 +189,24 @@ def test_an_ablation_follows_a_changed_grid(plates, tmp_path, monkeypatch):
     assert [len(trials) for trials in planned] == [3 * 2, 3 * 2 * 2 * 2]
     stored = json.loads((tmp_path / "out" / "matching" / "benchmark.json").read_text())
     assert (stored["seeds"], stored["shots"]) == ([0, 1], [1, 2])
+
+
+def test_a_study_writes_its_table(plates, tmp_path, capsys):
+    """Of matching: the paper's by q, ours by n̄, and one by lot, each fused and as PAD alone."""
+    captions = tmp_path / "captions"
+    captions.mkdir()
+    (captions / "plate_a.json").write_text(json.dumps(PLATE | {"category": "plate_a"}))
+    wish = ["--dataset", "folder", "--data-root", str(plates), "--categories", "plate_a"]
+    wish += ["--captions", str(captions), "--shots", "1", "--seeds", "0"]
+    quick = ("training.epochs=1", "regions.fine_resolution=false")
+    wish += [word for option in quick for word in ("--set", f"finegrained.{option}")]
+    assert main(["study", "matching", *wish, "--output", "here"]) == 0
+    table = Path("here/table.md").read_text()
+    assert table in capsys.readouterr().out + "\n"
+    shown = {line.split("|")[1].strip() for line in table.splitlines() if line.startswith("|")}
+    names = [
+        f"{name} {side}" for name in ("query", "prompt", "by lot") for side in ("fused", "PAD")
+    ]
+    assert shown >= {*names, "VAD"}
+    assert main(["study", "captions", *wish]) == 2
+    assert "two categories" in capsys.readouterr().err

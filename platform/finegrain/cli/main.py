@@ -23,6 +23,7 @@ from finegrain.cli import (
     regions,
     search,
     serve,
+    study,
     tables,
 )
 from finegrain.cli.command import Parser
@@ -40,6 +41,7 @@ COMMANDS = (
     search.COMMAND,
     ablations.COMMAND,
     regions.COMMAND,
+    study.COMMAND,
     paper.COMMAND,
     published.COMMAND,
     pretrain.COMMAND,
