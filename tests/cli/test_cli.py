@@ -1,5 +1,7 @@
 """The command line: quick to answer, each option once, mistakes in one line."""
 
+import csv
+import io
 import json
 import runpy
 import subprocess
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 from mlflow.exceptions import MlflowException
 
+from finegrain import fit
 from finegrain.benchmark.grid import Grid
 from finegrain.benchmark.trial import failed
 from finegrain.cli.main import COMMANDS, exit_status, main
@@ -140,6 +143,7 @@ def test_a_job_is_its_command(job, monkeypatch, capsys):
         (["check", "--dataset", "folder", "--data-root", "absent"], "absent is not a folder"),
         (["caption"], "building needs --endpoint"),
         (["regions", "--backbone", "vgg"], "no backbone 'vgg'"),
+        (["score", "--model", "none", "a.png"], "none is no checkpoint"),
         (["study", "luck"], "invalid choice: 'luck'"),
         (["study", "captions", "--backbone", "vgg"], "no backbone 'vgg'"),
         (["compare", "absent", "--metric", "speed"], "no metric speed"),
@@ -189,6 +193,26 @@ def test_an_ablation_follows_a_changed_grid(plates, tmp_path, monkeypatch):
     assert [len(trials) for trials in planned] == [3 * 2, 3 * 2 * 2 * 2]
     stored = json.loads((tmp_path / "out" / "matching" / "benchmark.json").read_text())
     assert (stored["seeds"], stored["shots"]) == ([0, 1], [1, 2])
+
+
+def test_scoring_names_each_image(plates, tmp_path, capsys):
+    """The scores are the saved detector's own; what is no image is named in its row."""
+    good = sorted((plates / "plate_a" / "train" / "good").iterdir())
+    bad = next((plates / "plate_a" / "test" / "hole").iterdir())
+    torn = tmp_path / "torn.png"
+    torn.write_bytes(b"no image")
+    part = fit(good, method="patchcore")
+    part.save("part")
+    assert main(["score", "--model", "part", str(good[0]), str(bad)]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    expected = part.predict([good[0], bad]).image_scores
+    assert [float(row["score"]) for row in rows] == pytest.approx(expected, abs=1e-4)
+    assert rows[1]["rejected"] == "true"
+    assert rows[1]["reason"].startswith("Rejected")
+    assert main(["score", "--model", "part", str(torn), str(bad)]) == 1
+    first, second = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert "torn.png is not an image" in first["reason"]
+    assert second["score"] == rows[1]["score"]
 
 
 def test_a_study_writes_its_table(plates, tmp_path, capsys):
