@@ -5,10 +5,11 @@ import math
 import pytest
 
 from finegrain.captions import Caption, CaptionStore
+from finegrain.cli.study import REFERENCE
 from finegrain.data import load_category
 from finegrain.errors import ConfigError
 from finegrain.method.units import caption_units, contrary_values
-from finegrain.studies.controls import EMPTY, GENERIC, contrary, run_controls
+from finegrain.studies.controls import CLAIMS, EMPTY, GENERIC, contrary, run_controls
 from tests.conftest import PLATE
 
 CAPTION = Caption.model_validate(PLATE)
@@ -63,3 +64,7 @@ def test_controls_are_measured_on_every_category(claim, reference, names, backbo
 def test_an_unknown_claim_lists_the_known(backbone):
     with pytest.raises(ConfigError, match="captions, regions, matching"):
         run_controls("luck", backbone, [], {}, shots=1, seeds=[0])
+
+
+def test_the_command_knows_every_claim():
+    assert tuple(REFERENCE) == CLAIMS
