@@ -18,9 +18,15 @@ class Row:
     shots: int
     seed: int
     scores: Mapping[str, float | None]
+    fitted: bool = False  # it ran to its end, whatever is undefined
 
     @property
     def missing(self) -> bool:
+        """Whether there is no score at all, and it was not fitted either."""
+        return not self.fitted and self.unmeasured
+
+    @property
+    def unmeasured(self) -> bool:
         """Whether there is no score at all."""
         return all(value is None for value in self.scores.values())
 
@@ -73,7 +79,7 @@ def _of_shots(shots: int, rows: Sequence[Row]) -> str:
 
 
 def missing_cells(rows: Sequence[Row]) -> list[str]:
-    """The trials without any score, by name."""
+    """The trials that are missing, by name."""
     return [
         f"{row.category} {row.method} {row.shots}-shot seed {row.seed}"
         for row in rows

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from finegrain.data import load_category, prepare_dataset
-from finegrain.data.folder import load_folder
+from finegrain.data.folder import list_categories, load_folder, scan_folder
 from finegrain.data.shots import Shot, check_no_leak, file_sha256, select_shots, shots_at
 from finegrain.errors import ConfigError, DatasetError
 
@@ -50,6 +50,32 @@ def test_an_empty_category_is_an_error(plates, folder):
     (plates / "plate_a" / folder).mkdir()
     with pytest.raises(DatasetError, match=f"{folder} holds no image"):
         load_folder("folder", plates, "plate_a")
+
+
+def test_good_photos_alone_are_a_category_in_three_layouts(plates, tmp_path):
+    photos = sorted((plates / "plate_a" / "train" / "good").iterdir())
+    for place in ("split/train/good", "sound/good", "bare"):
+        (tmp_path / place).mkdir(parents=True)
+        for photo in photos:
+            shutil.copy(photo, tmp_path / place)
+    for name in ("split", "sound", "bare"):
+        found = load_folder("folder", tmp_path, name)
+        assert [path.name for path in found.train] == [path.name for path in photos]
+        assert found.test == ()
+    assert list_categories(tmp_path) == ["split"]  # where one has train/good, only such ones count
+    shutil.rmtree(tmp_path / "split")
+    assert list_categories(tmp_path) == ["bare", "sound"]
+    with pytest.raises(DatasetError, match="test holds no image"):
+        scan_folder("mvtec", tmp_path, "sound")  # a published data set is whole
+
+
+def test_what_a_dot_hides_is_no_image_and_no_defect(plates, plate):
+    train = plates / "plate_a" / "train" / "good"
+    shutil.copy(plate.train[0], train / "._000.png")
+    hidden = plates / "plate_a" / "test" / ".ipynb_checkpoints"
+    hidden.mkdir()
+    shutil.copy(plate.train[0], hidden / "000-checkpoint.png")
+    assert load_folder("folder", plates, "plate_a") == plate
 
 
 def test_unknown_names_list_the_known(plates):

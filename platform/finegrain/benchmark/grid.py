@@ -83,6 +83,9 @@ class Grid(BackboneChoice, DataChoice):
     seeds: tuple[int, ...] = Field(
         default=(0, 1, 2), description="which draw the shots and all randomness"
     )
+    fewer_shots: bool = Field(
+        default=False, description="of a category with fewer images than shots, take all"
+    )
     options: Annotated[tuple[str, ...], Flag(("--set",), "METHOD.OPTION=VALUE", repeated=True)] = (
         Field(default=(), description="an option of a detector, as JSON; may be repeated")
     )

@@ -52,6 +52,7 @@ class Benchmark(BackboneChoice, _OnDisk):
     methods: tuple[str, ...] = Field(min_length=1)
     shots: tuple[int, ...] = Field(min_length=1)
     seeds: tuple[int, ...] = Field(min_length=1)
+    fewer_shots: bool = False
     options: dict[str, dict[str, Any]] = Field(default_factory=dict)
     shot_list: ShotList | None = None
     captions: dict[str, Caption] = Field(default_factory=dict)
@@ -134,6 +135,7 @@ def resolve(grid: Grid, *, beside: Path) -> Benchmark:
         "methods": tuple(methods),
         "shots": tuple(sorted(set(grid.shots))),
         "seeds": tuple(dict.fromkeys(grid.seeds)),
+        "fewer_shots": grid.fewer_shots,
         "options": by_method,
         "shot_list": list_shots(grid, root, chosen),
         "captions": captions_for(methods, CaptionStore(grid.captions), grid.dataset, chosen),
@@ -169,10 +171,22 @@ def plan(benchmark: Benchmark) -> list[Trial]:
             seed=seed,
             shot_indices=listed[category].get(shots, ()) if listed else None,
         )
-        for category, method, shots, seed in product(
-            benchmark.categories, benchmark.methods, benchmark.shots, benchmark.seeds
+        for category in benchmark.categories
+        for method, shots, seed in product(
+            benchmark.methods, _shots_of(benchmark, category), benchmark.seeds
         )
     ]
+
+
+def _shots_of(benchmark: Benchmark, category: str) -> list[int]:
+    """The numbers of shots of a category, none above its images where fewer will do."""
+    if not benchmark.fewer_shots:
+        return list(benchmark.shots)
+    try:
+        there = len(benchmark.files_of(category).train)
+    except DatasetError:
+        return list(benchmark.shots)  # the trials will report it
+    return sorted({min(shots, there) for shots in benchmark.shots})
 
 
 def _encoder(benchmark: Benchmark, method: str, weights_sha256: str | None) -> dict[str, Any]:

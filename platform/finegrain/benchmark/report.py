@@ -13,7 +13,7 @@ from finegrain.data.images import read_rgb
 from finegrain.evaluation.figures import Picture, png, sheet
 from finegrain.evaluation.metrics import Scores
 from finegrain.files import write_bytes, write_text
-from finegrain.tables import Row, by_category, missing_cells, summary
+from finegrain.tables import Row, by_category, markdown, missing_cells, summary
 
 COLUMNS = ("dataset", "category", "method", "shots", "seed", "status", *Scores.names(),
            "false_alarms", "detected", "fit_seconds", "score_ms", "checkpoint")  # fmt: skip
@@ -27,9 +27,10 @@ def result_line(result: TrialResult) -> str:
     image, pixel = (
         percent(value) for value in (result.scores.image_auroc, result.scores.pixel_auroc)
     )
+    scored = "" if result.score_ms is None else f"  score {result.score_ms:.1f} ms"
     return (
         f"{name} seed {result.trial.seed}  image {image:>5}  pixel {pixel:>5}  "
-        f"fit {result.fit_seconds:.2f} s  score {result.score_ms:.1f} ms"
+        f"fit {result.fit_seconds:.2f} s{scored}"
     )
 
 
@@ -45,7 +46,8 @@ def rows_of(trials: Sequence[Trial], results: Mapping[str, TrialResult]) -> list
         result = results.get(trial.name)
         scores = asdict(result.scores) if result else dict.fromkeys(Scores.names())
         in_percent = {name: None if v is None else 100 * v for name, v in scores.items()}
-        rows.append(Row(trial.category, trial.method, trial.shots, trial.seed, in_percent))
+        fitted = result is not None and result.status == "ok"
+        rows.append(Row(trial.category, trial.method, trial.shots, trial.seed, in_percent, fitted))
     return rows
 
 
@@ -99,7 +101,7 @@ def csv_text(trials: Sequence[Trial], results: Mapping[str, TrialResult]) -> str
         line["status"] = result.status if result else "failed"
         if result and result.status == "ok":
             line["fit_seconds"] = f"{result.fit_seconds:.4f}"
-            line["score_ms"] = f"{result.score_ms:.3f}"
+            line["score_ms"] = "" if result.score_ms is None else f"{result.score_ms:.3f}"
             line["false_alarms"], line["detected"] = (
                 "" if share is None else f"{100 * share:.2f}"
                 for share in (result.false_alarms, result.detected)
@@ -111,12 +113,27 @@ def csv_text(trials: Sequence[Trial], results: Mapping[str, TrialResult]) -> str
 
 def report_text(trials: Sequence[Trial], results: Mapping[str, TrialResult]) -> str:
     """table.md: the tables, why trials are missing, and notes, as Markdown."""
-    text = table_text(rows_of(trials, results))
+    rows = rows_of(trials, results)
+    measured = any(not row.unmeasured for row in rows)
+    text = table_text(rows) if measured else _fits(trials, results)
     if reasons := _reasons(trials, results):
         text += "\n\n" + "\n".join(["Why they are missing:", "", *(f"- {r}" for r in reasons)])
     if notes := sorted({note for result in results.values() for note in result.notes}):
         text += "\n\n" + "\n".join(["Notes:", "", *(f"- {note}" for note in notes)])
     return text
+
+
+def _fits(trials: Sequence[Trial], results: Mapping[str, TrialResult]) -> str:
+    """What was fitted, of parts that have no test images."""
+    lines = []
+    for trial in trials:
+        result = results.get(trial.name)
+        done = result is not None and result.fit_seconds is not None
+        seconds = f"{result.fit_seconds:.1f}" if result and done else "not fitted"
+        lines.append([trial.category, trial.method, str(trial.shots), seconds])
+    return "Nothing was measured: no part has a test image.\n\n" + markdown(
+        ["part", "method", "photos", "seconds"], lines
+    )
 
 
 def _reasons(trials: Sequence[Trial], results: Mapping[str, TrialResult]) -> list[str]:

@@ -14,6 +14,7 @@ from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -48,13 +49,13 @@ class EncodedCategory:
     """A category with its test images encoded, and what that cost."""
 
     category: Category
-    test: TestSet
-    encode_ms: float
+    test: TestSet | None  # None: the category has no test image
+    encode_ms: float | None
 
     def checked(self, paths: Sequence[Path]) -> tuple[Shot, ...]:
         """The shots with their hashes; DatasetError if one is also a test image."""
         support = tuple(Shot(path, file_sha256(path)) for path in paths)
-        check_no_leak(support, self.test.sha256, self.category.name)
+        check_no_leak(support, self.test.sha256 if self.test else (), self.category.name)
         return support
 
 
@@ -90,24 +91,26 @@ class Worker:
         fit_seconds = time.perf_counter() - start
 
         thresholds = self._calibrate(detector, images, support)
-        detector.score(encoded.test.tokens[:1])  # not counted: first use fills caches
-        start = time.perf_counter()
-        prediction = score_all(detector, encoded.test.tokens)
-        score_ms = 1000 * (time.perf_counter() - start) / len(encoded.test.tokens)
-
-        scores = evaluate(prediction, encoded.test)
-        alarms, detected = _shares_above(thresholds, prediction, encoded.test.labels)
-        self._save(detector, trial, support, thresholds, prediction, encoded, directory)
+        measured: dict[str, Any] = {}
+        if encoded.test:
+            measured, prediction = _measured(detector, encoded.test, thresholds)
+            strip = heatmap_strip(prediction, encoded.category)
+            write_bytes(directory / HEATMAPS, png(strip))
+        save_detector(
+            detector,
+            directory / CHECKPOINT,
+            dataset=trial.dataset,
+            category=trial.category,
+            shots=support,
+            thresholds=thresholds,
+        )
         return TrialResult(
             trial=trial,
             config_hash=trial.config_hash(),
             status="ok",
-            scores=scores,
+            **measured,
             fit_seconds=fit_seconds,
-            score_ms=score_ms,
             encode_ms=encoded.encode_ms,
-            false_alarms=alarms,
-            detected=detected,
             checkpoint=directory / CHECKPOINT,
             support=support,
             notes=_notes(trial, encoded.category),
@@ -126,9 +129,11 @@ class Worker:
         key = (trial.data_fingerprint, backbone.weights_hash, windows)
         if key not in self._encoded:
             category = trial.load_category()
-            start = time.perf_counter()
-            test = load_test_set(category, backbone, windows=windows)
-            encode_ms = 1000 * (time.perf_counter() - start) / len(test.tokens)
+            test, encode_ms = None, None
+            if category.test:
+                start = time.perf_counter()
+                test = load_test_set(category, backbone, windows=windows)
+                encode_ms = 1000 * (time.perf_counter() - start) / len(test.tokens)
             self._encoded[key] = EncodedCategory(category, test, encode_ms)
         return self._encoded[key]
 
@@ -146,25 +151,18 @@ class Worker:
             copies.append(self._copies[key])
         return calibrate(detector, encode(detector.backbone, images, windows=windows), copies)
 
-    def _save(
-        self,
-        detector: Detector,
-        trial: Trial,
-        support: tuple[Shot, ...],
-        thresholds: Thresholds | None,
-        prediction: Prediction,
-        encoded: EncodedCategory,
-        directory: Path,
-    ) -> None:
-        save_detector(
-            detector,
-            directory / CHECKPOINT,
-            dataset=trial.dataset,
-            category=trial.category,
-            shots=support,
-            thresholds=thresholds,
-        )
-        write_bytes(directory / HEATMAPS, png(heatmap_strip(prediction, encoded.category)))
+
+def _measured(
+    detector: Detector, test: TestSet, thresholds: Thresholds | None
+) -> tuple[dict[str, Any], Prediction]:
+    """What the test images say of a fitted detector, and its prediction for them."""
+    detector.score(test.tokens[:1])  # not counted: first use fills caches
+    start = time.perf_counter()
+    prediction = score_all(detector, test.tokens)
+    score_ms = 1000 * (time.perf_counter() - start) / len(test.tokens)
+    alarms, detected = _shares_above(thresholds, prediction, test.labels)
+    found = {"false_alarms": alarms, "detected": detected}
+    return {"scores": evaluate(prediction, test), "score_ms": score_ms, **found}, prediction
 
 
 def shot_paths(trial: Trial, category: Category) -> tuple[Path, ...]:
@@ -175,6 +173,9 @@ def shot_paths(trial: Trial, category: Category) -> tuple[Path, ...]:
 
 
 def _notes(trial: Trial, category: Category) -> tuple[str, ...]:
+    if not category.test:
+        kept = f"{category.name}: fitted on {trial.shots} of {len(category.train)} photos"
+        return (*category.notes, f"{kept}, not measured, for it has no test image")
     if trial.shot_selection == "seeded":
         return category.notes
     return category.notes + published_notes(trial.dataset, trial.category, trial.shots)

@@ -14,6 +14,7 @@ from finegrain.cli import (
     check,
     compare,
     exam,
+    fit,
     head,
     paper,
     pretrain,
@@ -33,6 +34,7 @@ from finegrain.errors import InputError
 COMMANDS = (
     check.COMMAND,
     caption.COMMAND,
+    fit.COMMAND,
     benchmark.COMMAND,
     record.COMMAND,
     tables.COMMAND,

@@ -33,14 +33,20 @@ def full_benchmark(
             given = ", ".join([*sorted(grid.model_fields_set), *(["output"] if output else [])])
             raise ConfigError(f"--resume takes the grid that the run began with; leave out {given}")
         directory = begun_folder(resume)
-        benchmark = load(directory)
-    else:
-        directory = new_folder("full_benchmark", output)
-        check_new(directory)
-        tell(f"Preparing the data set {grid.dataset}")
-        benchmark = resolve(grid, beside=directory.parent)
-        create(benchmark, directory)
-    return run_benchmark(benchmark, directory, share, tell, uri)
+        return run_benchmark(load(directory), directory, share, tell, uri)
+    return begin(grid, "full_benchmark", output, uri, share, tell)[1]
+
+
+def begin(
+    grid: Grid, kind: str, output: Path | None, uri: str | None, share: Share, tell: Tell
+) -> tuple[Path, bool]:
+    """Start the benchmark of that grid; its folder, and whether it is complete."""
+    directory = new_folder(kind, output)
+    check_new(directory)
+    tell(f"Preparing the data set {grid.dataset}")
+    benchmark = resolve(grid, beside=directory.parent)
+    create(benchmark, directory)
+    return directory, run_benchmark(benchmark, directory, share, tell, uri)
 
 
 def run_benchmark(

@@ -16,7 +16,7 @@ from finegrain.data.images import decode_rgb, read_bytes, read_mask
 from finegrain.data.samples import Category, Sample
 from finegrain.detectors import Detector, Prediction
 from finegrain.detectors.maps import MAP_SIZE
-from finegrain.errors import UndefinedMetricError
+from finegrain.errors import DatasetError, UndefinedMetricError
 from finegrain.evaluation.metrics import Scores, evaluate_images, evaluate_pixels
 
 
@@ -48,8 +48,11 @@ def load_test_set(
     """Read, decode and encode every test image once, `batch_size` of them in memory at a time.
 
     Raises:
-        ImageError, DatasetError: of the first file that can't be used, by its name.
+        ImageError, DatasetError: of the first file that can't be used, by its name; or there is no
+            test image.
     """
+    if not category.test:
+        raise DatasetError(f"{category.name} has no test image; nothing can be measured on it")
     tokens: list[PatchTokens] = []
     masks: list[npt.NDArray[np.bool_]] = []
     hashes: list[str] = []

@@ -10,6 +10,7 @@ from finegrain.benchmark.plan import Trial
 from finegrain.benchmark.trial import Worker, shot_paths
 from finegrain.data.images import read_rgb
 from finegrain.detectors import Detector, make_detector
+from finegrain.errors import DatasetError
 from finegrain.evaluation.evaluate import TestSet, evaluate, score_all
 from finegrain.evaluation.metrics import Scores
 from finegrain.evaluation.validation import HeldOut, hold_out, validate
@@ -61,6 +62,8 @@ class SettingWorker:
         """The trial's test images, which only a study asks for; DatasetError if a shot is one."""
         encoded = self._worker.encoded(trial, backbone, windows)
         encoded.checked(paths)
+        if encoded.test is None:
+            raise DatasetError(f"{trial.category} has no test image; a study measures on them")
         return encoded.test
 
 
