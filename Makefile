@@ -25,8 +25,8 @@ lint:
 types:  # nice: beside the tests it takes what they leave
 	nice $(BIN)/mypy
 
-unit:  # the core's branches are counted where all tests run
-	$(BIN)/python -m pytest $(if $(ARGS),,--cov) $(ARGS)
+unit:  # the core's branches are counted where all tests run; and what takes longest is told
+	$(BIN)/python -m pytest $(if $(ARGS),,--cov --durations=20) $(ARGS)
 
 # --strict makes warnings errors; the variable silences the theme's notice that it ends in May 2027.
 docs:  ## the site of docs/ in site/; then: .venv/bin/mkdocs serve
