@@ -15,21 +15,22 @@ demo: setup  ## the main job on the factory: a Ray head on loopback, the benchma
 
 test: setup check  ## set up, then everything that CI checks
 
-check: lint types unit docs  ## the same without setting up
+check: lint  ## the same without setting up; mypy, then mkdocs, run beside the tests
+	@+$(MAKE) --no-print-directory -j2 types unit docs
 
 lint:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types:
-	$(BIN)/mypy
+types:  # nice: beside the tests it takes what they leave
+	nice $(BIN)/mypy
 
-unit:  # the core's branches are counted where all tests run
-	$(BIN)/python -m pytest $(if $(ARGS),,--cov) $(ARGS)
+unit:  # the core's branches are counted where all tests run; and what takes longest is told
+	$(BIN)/python -m pytest $(if $(ARGS),,--cov --durations=20) $(ARGS)
 
 # --strict makes warnings errors; the variable silences the theme's notice that it ends in May 2027.
 docs:  ## the site of docs/ in site/; then: .venv/bin/mkdocs serve
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 nice $(BIN)/mkdocs build --strict --quiet
 	@echo "The documentation lies in site/index.html"
 
 test-faults: setup  ## nodes, processes, head, MLflow and disk fail during benchmarks

@@ -23,11 +23,14 @@ LONG_FILES = (
     "serving/test_deploy.py",
     "cli/test_wheel.py",
     "detectors/test_detectors.py",
+    "cli/test_cli.py",
     "benchmark/test_trial.py",
-    "backbones/test_bundled.py",
-    "backbones/test_open_clip_weights.py",
-    "tracking/test_published.py",
+    "studies/test_controls.py",
+    "test_docs.py",
     "cluster/test_head.py",
+    "tracking/test_published.py",
+    "backbones/test_open_clip_weights.py",
+    "backbones/test_bundled.py",
 )
 
 

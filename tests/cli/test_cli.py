@@ -20,6 +20,7 @@ from finegrain.cluster import full
 from finegrain.errors import ConfigError
 from finegrain.serving.config import ServingConfig
 from tests.conftest import PLATE
+from tests.databases import new_database
 
 JOBS = sorted((Path(__file__).parents[2] / "jobs").glob("*.py"))
 DEAR = {"torch", "ray", "mlflow", "scipy", "sklearn"}
@@ -131,7 +132,6 @@ def test_a_job_is_its_command(job, monkeypatch, capsys):
         (["promote"], "give RUN_ID, --from-benchmark NAME or --rollback"),
         (["promote", "--rollback", "pcb"], "--rollback takes DATASET/CATEGORY, e.g. factory/pcb"),
         (["promote", "run", "--metric", "aupro_30"], "--metric chooses among the trials"),
-        (["promote", "a" * 32, "--tracking-uri", "sqlite:///m.db"], "has no checkpoint to promote"),
         (["paper", "--table", "1", "--shot-selection", "x"], "argument --shot-selection: invalid"),
         (["paper", "--table", "1", "--data-root", "visa"], "--data-root takes NAME=VALUE; got"),
         (["search", "--resume", "a", "--seed", "0"], "--resume takes what the search began with"),
@@ -152,6 +152,11 @@ def test_a_job_is_its_command(job, monkeypatch, capsys):
 )
 def test_a_mistake_is_one_line_and_status_2(capsys, arguments, message):
     assert message in refused(capsys, *arguments)
+
+
+def test_a_run_that_is_not_there_is_not_promoted(capsys, tmp_path):
+    line = ["promote", "a" * 32, "--tracking-uri", new_database(tmp_path)]
+    assert "has no checkpoint to promote" in refused(capsys, *line)
 
 
 def test_only_what_a_user_can_mend_is_caught(capsys):

@@ -72,10 +72,19 @@ def test_the_wheel_holds_every_file_of_the_package(wheel):
 
 
 def test_a_benchmark_and_a_search_begin_in_an_empty_folder(installed, empty):
-    said = run(
-        installed, empty, "-m", "finegrain.cli", "benchmark", "--dataset", "factory",
-        "--categories", "gasket", "--methods", "padim", "--shots", "1", "--seeds", "0",
-    )  # fmt: skip
+    wish = "benchmark --dataset factory --categories gasket --methods padim --shots 1 --seeds 0"
+    code = f"""
+import contextlib, runpy, sys
+sys.argv = "finegrain {wish}".split()
+with contextlib.suppress(SystemExit):
+    runpy.run_module("finegrain.cli", run_name="__main__", alter_sys=True)
+from finegrain.benchmark.grid import Grid
+from finegrain.studies.search.choice import SearchChoice
+from finegrain.studies.search.job import start_searches
+grid = Grid(categories=("gasket",), methods=("padim",), shots=(1,), seeds=(0,))
+print(*start_searches(grid, SearchChoice(), per_category=False, output=None))
+"""
+    said = run(installed, empty, "-c", code)  # one process for both: each imports for seconds
     assert "1 trials, 0 of them done before" in said
     [folder] = (empty / "runs").glob("full_benchmark-*")
     with (folder / "results.csv").open() as stream:
@@ -86,14 +95,7 @@ def test_a_benchmark_and_a_search_begin_in_an_empty_folder(installed, empty):
     [result] = folder.glob("trials/*/result.json")
     source = json.loads(result.read_text())["environment"]["source"]
     assert Path(source) == installed / "finegrain"
-    code = """
-from finegrain.benchmark.grid import Grid
-from finegrain.studies.search.choice import SearchChoice
-from finegrain.studies.search.job import start_searches
-grid = Grid(categories=("gasket",), methods=("padim",), shots=(1,), seeds=(0,))
-print(*start_searches(grid, SearchChoice(), per_category=False, output=None))
-"""
-    search = Path(run(installed, empty, "-c", code).strip().splitlines()[-1])
+    search = Path(said.strip().splitlines()[-1])
     stored = json.loads((search / "search.json").read_text())
     assert stored["space"] == f"{installed}/finegrain/studies/search/spaces.py:padim"
     assert "dimensions" in stored["domains"]

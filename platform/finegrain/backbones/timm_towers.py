@@ -8,12 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 import torch.nn.functional as F
 from huggingface_hub import hf_hub_download
-from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
-from timm.models.vision_transformer import checkpoint_filter_fn
 from torch import Tensor, nn
 
 from finegrain.backbones.backbone import RgbImage, normalise
@@ -38,6 +35,7 @@ DINOS = {
 TOWERS = (*RESNETS, *DINOS)
 RESNET_LEVELS = [1, 2, 3]  # layer1 to layer3, of stride 4, 8, 16
 PATCH = 14  # pixels a side, of DINOv2
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's
 RESNET_SIDE, DINO_SIDE = 240, 448  # pixels; AnomalyDINO's, a grid of 32 × 32
 
 
@@ -51,8 +49,8 @@ class _Tower:
         self.device = torch.device(device)
         self.weights_hash = parameters_hash(network)
         self.network: Any = network.eval().requires_grad_(False).to(self.device)
-        self._mean = torch.tensor(IMAGENET_DEFAULT_MEAN, device=self.device)
-        self._std = torch.tensor(IMAGENET_DEFAULT_STD, device=self.device)
+        self._mean = torch.tensor(MEAN, device=self.device)
+        self._std = torch.tensor(STD, device=self.device)
 
     def preprocess(self, images: Sequence[RgbImage]) -> Tensor:
         """RGB images of any size -> (B,3,S,S)."""
@@ -135,6 +133,8 @@ def load_tower(
 
 def build_network(name: str, image_size: int) -> nn.Module:
     """timm's network for that input side, its weights yet to be filled in."""
+    import timm  # it takes a second and a half: only where a tower is needed
+
     multiple = PATCH if name in DINOS else 16
     if image_size < multiple or image_size % multiple:
         raise ConfigError(
@@ -160,6 +160,8 @@ def download(name: str) -> Path:
 
 def _fill(network: Any, path: Path, name: str) -> None:
     """Load a file's weights; DINOv2's names and grid are converted, all else must fit exactly."""
+    from timm.models.vision_transformer import checkpoint_filter_fn
+
     weights, wanted = read_weights(path), network.state_dict()
     if name in DINOS:
         try:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from finegrain.backbones.clip.openclip import QUICK
+from finegrain.backbones.clip.openclip_models import QUICK
 from finegrain.benchmark.plan import TrialResult
 
 CORE = "one CPU core"

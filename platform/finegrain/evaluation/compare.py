@@ -13,7 +13,6 @@ from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import wilcoxon
 
 from finegrain.errors import ConfigError
 from finegrain.tables import Row
@@ -167,6 +166,8 @@ def paired_test(by_category: Sequence[float]) -> float | None:
     rounded = np.round(by_category, 9)  # so that equal differences have equal ranks
     if len(rounded) < FEWEST_TESTED or not rounded.any():
         return None
+    from scipy.stats import wilcoxon  # who only reads results need not wait for it
+
     return float(wilcoxon(rounded).pvalue)
 
 

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from finegrain.backbones.backbone import RgbImage, normalise
 from finegrain.backbones.clip.frozen_clip import Rgb, end_positions
+from finegrain.backbones.clip.openclip_models import MODELS, QUICK
 from finegrain.backbones.clip.vv_attention import both_paths, causal_path, embed_pixels
 from finegrain.backbones.clip.window_attention import window_classes
 from finegrain.backbones.efficientnet import parameters_hash
@@ -34,15 +35,6 @@ from finegrain.backbones.weights_file import check_fit, read_weights
 from finegrain.backbones.windows import Windows, covers
 from finegrain.errors import ConfigError
 
-QUICK = "-quickgelu"  # open_clip's suffix: x·sigmoid(1.702x) in place of GELU, as OpenAI trained
-MODELS = (
-    *("ViT-B-32", "ViT-B-16", "ViT-B-16-plus", "ViT-B-16-plus-240"),
-    *("ViT-L-14", "ViT-L-14-336", "ViT-H-14"),
-    *(
-        f"{name}{QUICK}"
-        for name in ("ViT-B-32", "ViT-B-16", "ViT-L-14", "ViT-L-14-336", "ViT-H-14")
-    ),
-)
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 

@@ -5,9 +5,9 @@ Causal attention makes what stands behind the end token irrelevant, so the cut c
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import torch
-from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
 from finegrain.backbones.clip.frozen_clip import end_positions
@@ -16,14 +16,16 @@ START_TOKEN, END_TOKEN = 49406, 49407
 
 
 @lru_cache(maxsize=1)
-def _tokenizer() -> SimpleTokenizer:
+def _tokenizer() -> Any:
+    from open_clip.tokenizer import SimpleTokenizer  # seconds, so only where words are read
+
     return SimpleTokenizer()
 
 
 @lru_cache(maxsize=50_000)
 def piece_ids(text: str) -> tuple[int, ...]:
     """The tokens of a text, without start and end."""
-    return tuple(_tokenizer().encode(text))  # type: ignore[no-untyped-call]
+    return tuple(_tokenizer().encode(text))
 
 
 def tokenize(texts: Sequence[str], context_length: int = 77) -> Tensor:

@@ -12,7 +12,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import timm
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -136,6 +135,8 @@ def _weights(source: str | None) -> Mapping[str, Tensor] | None:
 @contextmanager
 def _timm_takes(weights: Mapping[str, Tensor]) -> Iterator[None]:
     """For the block, a pretrained model of timm has these weights, or random ones if empty."""
+    import timm
+
     create: Callable[..., nn.Module] = timm.create_model
 
     def local(*args: Any, pretrained: bool = False, **options: Any) -> nn.Module:

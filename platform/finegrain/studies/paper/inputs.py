@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from finegrain.backbones import BACKBONES
-from finegrain.backbones.clip.openclip import MODELS, QUICK
+from finegrain.backbones.clip.openclip_models import MODELS, QUICK
 from finegrain.benchmark.grid import Grid
 from finegrain.captions.store import library
 from finegrain.data import DATASETS, prepare_dataset
