@@ -53,7 +53,7 @@ def test_an_empty_category_is_an_error(plates, folder):
 
 
 def test_unknown_names_list_the_known(plates):
-    with pytest.raises(ConfigError, match="no dataset 'mvtek'; known: factory, folder"):
+    with pytest.raises(ConfigError, match="no dataset 'mvtek'; known: factory, factory_tu"):
         prepare_dataset("mvtek", plates)
     with pytest.raises(DatasetError, match="'plate_c'; found plate_a, plate_b"):
         prepare_dataset("folder", plates, ["plate_c"])
