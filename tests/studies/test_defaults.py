@@ -253,8 +253,11 @@ def test_the_data_are_two_factories_and_the_folders_given(plates, tmp_path):
         gather(tmp_path, [plates / "plate_b"], ["nut"])
     with pytest.raises(ConfigError, match="no caption for folder/plate_b"):
         gather(tmp_path, [plates / "plate_b"], ["plate_b"], captions)
+    (tmp_path / "plate_b").mkdir()
     with pytest.raises(ConfigError, match="the same name"):
         gather(tmp_path, [plates / "plate_b", tmp_path / "plate_b"])
+    with pytest.raises(ConfigError, match=r"folders of a category; .*README.md is none"):
+        gather(tmp_path, [plates / "plate_b", plates / "README.md"])
 
 
 def own_captions(folder, *names):

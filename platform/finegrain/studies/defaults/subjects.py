@@ -44,6 +44,8 @@ def gather(
         ConfigError: an unknown category, or one without a caption.
         DatasetError: files that are missing.
     """
+    if files := [str(path) for path in photographs if not path.is_dir()]:
+        raise ConfigError(f"--photographs takes folders of a category; {', '.join(files)} is none")
     given = {path.resolve().name: path.resolve() for path in photographs}
     if len(given) < len(photographs):
         raise ConfigError("two of --photographs have the same name; rename one of them")
