@@ -28,6 +28,15 @@ def test_a_plan_is_the_grid_category_by_category(plates):
     assert trials[0].name == "plate_a_spade_1shot_seed0"
 
 
+def test_each_factory_is_drawn_in_a_folder_of_its_own(tmp_path):
+    for dataset in ("factory", "factory_turned"):
+        grid = Grid(dataset=dataset, categories=["gasket"], methods=["finegrained"], shots=[1])
+        found = resolve(grid, beside=tmp_path)
+        assert found.data_root == tmp_path / "data" / dataset
+        assert len(found.files_of("gasket").train) == 12
+        assert found.captions["gasket"].key == "factory/gasket"
+
+
 def test_what_decides_a_result_is_in_its_hash(plates):
     first, *others = plan(benchmark(plates, methods=["spade"]))
     assert len({trial.config_hash() for trial in [first, *others]}) == 12
@@ -42,7 +51,7 @@ def test_what_decides_a_result_is_in_its_hash(plates):
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"dataset": "mvtek"}, ConfigError, "no dataset 'mvtek'; known: factory, folder"),
+        ({"dataset": "mvtek"}, ConfigError, "no dataset 'mvtek'; known: factory, factory_tu"),
         ({"categories": ["bolt"]}, DatasetError, "no category 'bolt'; found plate_a, plate_b"),
         (
             {"methods": ["patchcor"]},

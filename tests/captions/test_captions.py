@@ -73,6 +73,15 @@ def test_the_library_captions_every_published_category():
             assert component.caption in caption.summary
 
 
+def test_turned_parts_have_the_captions_of_the_others(tmp_path):
+    assert CaptionStore(None).get("factory_turned", "gear").key == "factory/gear"
+    mine = {**deepcopy(PLATE), "dataset": "factory_turned", "category": "gear"}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(mine))
+    assert CaptionStore(tmp_path).get("factory_turned", "gear").foreground == "plate"
+    assert CaptionStore(tmp_path).get("factory", "gear").foreground == "gear"
+    assert CaptionStore(None).find("factory_turned", "bottle") is None
+
+
 def test_a_folder_goes_before_the_library(tmp_path):
     mine = {**deepcopy(PLATE), "dataset": "mvtec", "category": "bottle"}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(mine))

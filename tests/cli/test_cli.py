@@ -75,7 +75,8 @@ def test_the_help_of_a_benchmark_names_what_there_is(capsys):
     with pytest.raises(SystemExit):
         main(["benchmark", "--help"])
     said = " ".join(capsys.readouterr().out.split())
-    for part in ("factory, folder, mvtec", "patchcore", "ViT-B-16-plus-240", "[1 2 4]", "[bundled]",
+    for part in ("factory, factory_turned, folder, mvtec", "patchcore",
+                 "ViT-B-16-plus-240", "[1 2 4]", "[bundled]",
                  "--backbone MODEL, --clip MODEL", "{seeded,published}"):  # fmt: skip
         assert part in said
 

@@ -79,7 +79,7 @@ def test_what_a_dot_hides_is_no_image_and_no_defect(plates, plate):
 
 
 def test_unknown_names_list_the_known(plates):
-    with pytest.raises(ConfigError, match="no dataset 'mvtek'; known: factory, folder"):
+    with pytest.raises(ConfigError, match="no dataset 'mvtek'; known: factory, factory_tu"):
         prepare_dataset("mvtek", plates)
     with pytest.raises(DatasetError, match="'plate_c'; found plate_a, plate_b"):
         prepare_dataset("folder", plates, ["plate_c"])

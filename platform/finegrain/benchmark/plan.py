@@ -25,6 +25,7 @@ from finegrain.data.shots import Shot, file_sha256
 from finegrain.detectors import DETECTORS, detector_class
 from finegrain.errors import ConfigError, DatasetError
 from finegrain.evaluation.metrics import Scores
+from finegrain.factory import FACTORIES
 
 
 class _OnDisk(DataChoice):
@@ -111,7 +112,7 @@ class TrialResult(Record):
 def resolve(grid: Grid, *, beside: Path) -> Benchmark:
     """The benchmark with every name checked and its data in place; InputError says what is wrong.
 
-    The factory is rendered `beside`/data/factory unless `data_root` says another place.
+    A factory is rendered in `beside`/data/DATASET unless `data_root` says another place.
     """
     weights = grid.weights
     if weights and Path(weights).is_file():
@@ -122,9 +123,9 @@ def resolve(grid: Grid, *, beside: Path) -> Benchmark:
     check_shots(methods, grid.shots)
     if grid.dataset not in DATASETS:
         raise ConfigError(f"no dataset {grid.dataset!r}; known: {', '.join(DATASETS)}")
-    if grid.data_root is None and grid.dataset != "factory":
+    if grid.data_root is None and grid.dataset not in FACTORIES:
         raise ConfigError(f"dataset {grid.dataset} needs --data-root, the folder of its categories")
-    root = (grid.data_root or beside / "data" / "factory").resolve()
+    root = (grid.data_root or beside / "data" / grid.dataset).resolve()
     grid = grid.model_copy(update={"views": choose_views(grid.dataset, grid.views)})
     check_selection(grid)
     chosen = prepare_dataset(grid.dataset, root, grid.categories)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from finegrain.captions.schema import Caption, Provenance
 from finegrain.captions.templates import caption_from_facts
 from finegrain.errors import ConfigError
-from finegrain.factory import CATEGORIES
+from finegrain.factory import CATEGORIES, FACTORIES
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -43,11 +43,14 @@ class CaptionStore:
     def find(self, dataset: str, category: str) -> Caption | None:
         """The caption of a category, if there is one.
 
-        A category of a plain folder may also have the name of a known one (`bottle`): it takes
+        The factories show the same parts, and share their captions. A category of a plain folder
+        may also have the name of a known one (`bottle`): it takes
         that one's caption if no other data set has the name.
         """
         if found := self._captions.get(f"{dataset}/{category}"):
             return found
+        if dataset in FACTORIES:
+            return self._captions.get(f"factory/{category}")
         same_name = [c for c in self._captions.values() if c.category == category]
         return same_name[0] if dataset == "folder" and len(same_name) == 1 else None
 

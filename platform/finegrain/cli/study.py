@@ -2,6 +2,8 @@
 
 import argparse
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 from finegrain.benchmark.grid import Grid
 from finegrain.cli.command import Command, tell
@@ -17,7 +19,13 @@ def run(args: argparse.Namespace) -> int:
     captions: the category's own, another's, contrary ones, one for all parts, an empty one.
     regions: those found, and the same ones scattered. matching: by q, by n̄, by lot.
     Each is measured fused and as PAD alone, beside VAD alone, in this process.
+
+    defaults: changes of the default against it, on the factory and the turned factory, both of
+    another seed, and on photographs; it tells its hours first, and the same --output goes on.
     """
+    if args.claim == "defaults":
+        return _defaults(args)
+    _refuse(args, OF_DEFAULTS, f"--{{}} is of `finegrain study defaults`, not of {args.claim}")
     from finegrain.backbones import FrozenClip, load_backbone
     from finegrain.benchmark.plan import resolve
     from finegrain.files import write_text
@@ -50,11 +58,66 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _defaults(args: argparse.Namespace) -> int:
+    _refuse(args, OF_CLAIMS, "study defaults has its own data; leave out --{}")
+    from finegrain.backbones import FrozenClip, check_backbone, load_backbone
+    from finegrain.benchmark.methods import checked_options
+    from finegrain.files import write_text
+    from finegrain.places import new_folder
+    from finegrain.studies.defaults.candidates import OF_PAPER, chosen_candidates
+    from finegrain.studies.defaults.report import report
+    from finegrain.studies.defaults.run import Results, estimate, plan, run
+    from finegrain.studies.defaults.subjects import gather
+
+    fit, grid = OneFit(**given(args, OneFit)), Grid(**given(args, Grid))
+    candidates = chosen_candidates(args.candidates or ())
+    options = checked_options(["finegrained"], grid.options).get("finegrained")
+    check_backbone(grid.backbone, grid.weights, reads_text=True)
+    output = new_folder("study-defaults", args.output)
+    results = Results(output)
+    subjects = gather(output / "data", args.photographs or (), grid.categories, grid.captions)
+    clip = load_backbone(grid.backbone, weights=grid.weights)
+    assert isinstance(clip, FrozenClip)  # as was checked
+    tasks = plan(clip, subjects, candidates, shots=fit.number, seeds=grid.seeds, options=options)
+    missing = results.missing(tasks)
+    tell(f"{estimate(missing)}; {len(tasks) - len(missing)} are there already, in {output}")
+    if args.dry_run:
+        return 0
+    begun = time.monotonic()
+    run(clip, missing, results, lambda line: tell(f"[{time.monotonic() - begun:.0f} s] {line}"))
+    text = report(results.of(tasks), OF_PAPER)
+    table = output / f"table-{fit.number}shot.md"
+    write_text(table, text)
+    print(f"\n{text}\nTable: {table}")
+    return 0
+
+
+def _refuse(args: argparse.Namespace, names: Sequence[str], text: str) -> None:
+    """ConfigError where one of the options was given."""
+    for name in names:
+        if getattr(args, name, None):
+            raise ConfigError(text.format(name.replace("_", "-")))
+
+
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Its own."""
-    parser.add_argument("claim", choices=tuple(REFERENCE), help="what is claimed to matter")
+    parser.add_argument(
+        "claim", choices=(*REFERENCE, "defaults"), help="what is claimed to matter, or defaults"
+    )
+    add = parser.add_argument_group("of defaults alone").add_argument
+    add(
+        "--photographs", nargs="+", type=Path, metavar="DIR",
+        help="folders of a category each, in the MVTec-AD layout, named as their captions",
+    )  # fmt: skip
+    add(
+        "--candidates", nargs="+", metavar="NAME",
+        help="{finegrain.studies.defaults.candidates.CANDIDATES} [all]",
+    )  # fmt: skip
+    add("--dry-run", action="store_true", help="tell the fits and hours, and stop")
 
 
+OF_DEFAULTS = ("photographs", "candidates", "dry_run")
+OF_CLAIMS = ("dataset", "data_root", "shot_selection", "views")
 OF_GRID = (
     *("dataset", "data_root", "categories", "seeds", "options", "captions"),
     *("shot_selection", "views", "backbone", "weights"),

@@ -20,14 +20,14 @@ from finegrain.data.realiad import REALIAD, parse_views, scan_realiad
 from finegrain.data.samples import Category, Sample, check_files
 from finegrain.data.visa import VISA, scan_visa
 from finegrain.errors import ConfigError, DatasetError
-from finegrain.factory import CATEGORIES, write_factory
+from finegrain.factory import CATEGORIES, FACTORIES, write_factory
 
 __all__ = [
     "DATASETS", "KNOWN", "Category", "Sample", "load_category", "prepare_dataset", "scan_category",
 ]  # fmt: skip
 
 KNOWN = {known.name: known for known in (MVTEC, VISA, REALIAD)}
-DATASETS = ("factory", "folder", *KNOWN)
+DATASETS = (*FACTORIES, "folder", *KNOWN)
 
 
 def prepare_dataset(
@@ -38,7 +38,7 @@ def prepare_dataset(
 ) -> list[str]:
     """The names of the chosen categories (all by default), each of them there on disk afterwards.
 
-    The factory is rendered below the root where it is missing.
+    A factory is rendered below the root where it is missing.
     """
     known = _categories(dataset, root)
     wanted = KNOWN[dataset].categories if dataset in KNOWN else known
@@ -49,8 +49,9 @@ def prepare_dataset(
             f"{dataset} has no category {', '.join(map(repr, unknown))}; "
             f"found {', '.join(known)}{where}"
         )
-    if dataset == "factory":
-        write_factory(root, categories=chosen, progress=progress)
+    if dataset in FACTORIES:
+        turn, shift = FACTORIES[dataset]
+        write_factory(root, categories=chosen, turn=turn, shift=shift, progress=progress)
     return chosen
 
 
@@ -89,6 +90,6 @@ def scan_category(
 def _categories(dataset: str, root: Path) -> list[str]:
     if dataset not in DATASETS:
         raise ConfigError(f"no dataset {dataset!r}; known: {', '.join(DATASETS)}")
-    if dataset == "factory":
+    if dataset in FACTORIES:
         return sorted(CATEGORIES)
     return KNOWN[dataset].present(root) if dataset in KNOWN else list_categories(root)

@@ -13,7 +13,7 @@ from finegrain.data.likeness import Look, look
 from finegrain.data.published import check_published, published_indices, published_notes
 from finegrain.data.shots import select_shots, shots_at
 from finegrain.errors import ConfigError, DatasetError, ImageError, InputError
-from finegrain.factory import CATEGORIES
+from finegrain.factory import CATEGORIES, FACTORIES
 
 Progress = Callable[[int, int], None]  # images read, of how many
 Draws = Sequence[tuple[Path, ...]]  # the shots of each seed, or of each K
@@ -170,7 +170,8 @@ def _present(dataset: str, root: Path) -> tuple[list[str], Sequence[str]]:
     """The categories on disk, and those that belong there."""
     if dataset in KNOWN:
         return KNOWN[dataset].present(root), KNOWN[dataset].categories
-    if dataset not in ("factory", "folder"):
-        raise ConfigError(f"no dataset {dataset!r}; known: factory, folder, {', '.join(KNOWN)}")
+    if dataset not in (*FACTORIES, "folder"):
+        known = ", ".join((*FACTORIES, "folder", *KNOWN))
+        raise ConfigError(f"no dataset {dataset!r}; known: {known}")
     present = list_categories(root)
-    return present, sorted(CATEGORIES) if dataset == "factory" else present
+    return present, sorted(CATEGORIES) if dataset in FACTORIES else present

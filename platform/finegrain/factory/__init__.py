@@ -18,10 +18,11 @@ from finegrain.factory.part import Part, Rendering
 from finegrain.factory.parts import PARTS as CATEGORIES
 from finegrain.factory.render import SIDE, render
 from finegrain.factory.sheet import contact_sheet
-from finegrain.factory.write import VERSION, write_factory
+from finegrain.factory.write import FACTORIES, VERSION, write_factory
 
 __all__ = [
     "CATEGORIES",
+    "FACTORIES",
     "SIDE",
     "VERSION",
     "Part",

@@ -3,6 +3,7 @@
 H, W: the image's side; h, w: an area of it. Heights are in pixels, colours linear (squared sRGB).
 """
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,6 +26,8 @@ class Canvas:
 
     Args:
         side: H and W.
+        moved: (x,y) in pixels and the angle in radians by which the part lies elsewhere than its
+            own jitter has it.
         albedo: (3,H,W) linear colour.
         height: (H,W) in pixels.
         gloss: (H,W) strength of highlights, 0..1.
@@ -35,6 +38,7 @@ class Canvas:
     """
 
     side: int
+    moved: tuple[float, float, float] = (0.0, 0.0, 0.0)
     albedo: Plane = field(init=False)
     height: Plane = field(init=False)
     gloss: Plane = field(init=False)
@@ -52,8 +56,25 @@ class Canvas:
         self.defect = np.zeros(shape, dtype=bool)
 
     def area(self, frame: Frame, reach: float | None = None) -> Area:
-        """The pixels within `reach` units of the frame's origin; all of them without it."""
-        return area_around(frame, 4 * self.side if reach is None else reach, self.side)
+        """The pixels within `reach` units of the frame's origin; all of them without it.
+
+        Of a part that is turned at will, so many that a square of that reach is whole.
+        """
+        if reach is None:
+            reach = 4 * self.side
+        elif self.moved[2]:
+            reach *= math.sqrt(2)
+        return area_around(frame, reach, self.side)
+
+    def pose(
+        self, rng: np.random.Generator, *, turn_deg: float, shift_px: float, zoom: float
+    ) -> Frame:
+        """Where the part lies: around the centre, turned by at most ±`turn_deg`, and then moved."""
+        x, y = rng.uniform(-shift_px, shift_px, 2).tolist()
+        angle = math.radians(rng.uniform(-turn_deg, turn_deg))
+        scale = 1 + rng.uniform(-zoom, zoom)
+        dx, dy, turn = self.moved
+        return Frame(self.side / 2 + x + dx, self.side / 2 + y + dy, angle + turn, scale)
 
     def fill(
         self,

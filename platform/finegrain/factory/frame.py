@@ -78,12 +78,3 @@ def area_around(frame: Frame, reach: float, side: int) -> Area:
 
 def _clip(value: float, side: int) -> int:
     return int(min(max(value, 0), side))
-
-
-def jitter(
-    rng: np.random.Generator, side: int, *, turn_deg: float, shift_px: float, zoom: float
-) -> Frame:
-    """The pose of a part in its image: around the centre, turned by at most ±`turn_deg`."""
-    x, y = rng.uniform(-shift_px, shift_px, 2).tolist()
-    angle = math.radians(rng.uniform(-turn_deg, turn_deg))
-    return Frame(side / 2 + x, side / 2 + y, angle, 1 + rng.uniform(-zoom, zoom))

@@ -8,6 +8,7 @@ from PIL import Image
 from scipy.ndimage import binary_dilation
 
 from finegrain.factory.frame import Mask
+from finegrain.factory.part import Rendering
 from finegrain.factory.parts import PARTS
 from finegrain.factory.render import find_part, render
 
@@ -24,6 +25,8 @@ def contact_sheet(
     cell_px: int = 160,
     index: int = 0,
     seed: int = 0,
+    turn: float = 0.0,
+    shift: float = 0.0,
 ) -> Pixels:
     """A picture (H,W,3): rows are categories, columns `good` good parts and then the defects.
 
@@ -34,9 +37,18 @@ def contact_sheet(
         cell_px: side of a picture.
         index: of the first individual.
         seed: of the data set.
+        turn: as for `render`.
+        shift: as for `render`.
     """
     names = list(PARTS) if categories is None else list(categories)
-    rows = [_row(name, good, outline, cell_px, index, seed) for name in names]
+    rows = []
+    for name in names:
+        wanted: list[str | None] = [None] * good + list(find_part(name).defects)
+        scenes = [
+            render(name, "test", defect, index + number, seed, turn=turn, shift=shift)
+            for number, defect in enumerate(wanted)
+        ]
+        rows.append(_row(scenes, outline, cell_px))
     width = max(row.shape[1] for row in rows)
     padded = [
         np.pad(row, ((0, GAP_PX), (0, width - row.shape[1]), (0, 0)), constant_values=255)
@@ -45,11 +57,9 @@ def contact_sheet(
     return np.concatenate(padded)
 
 
-def _row(name: str, good: int, outline: bool, cell_px: int, index: int, seed: int) -> Pixels:
-    wanted: list[str | None] = [None] * good + list(find_part(name).defects)
+def _row(scenes: Sequence[Rendering], outline: bool, cell_px: int) -> Pixels:
     cells = []
-    for number, defect in enumerate(wanted):
-        scene = render(name, "test", defect, index + number, seed)
+    for scene in scenes:
         image = outlined(scene.image, scene.mask) if outline else scene.image
         small = Image.fromarray(image).resize((cell_px, cell_px), Image.Resampling.LANCZOS)
         cells.append(np.pad(np.asarray(small), ((0, 0), (0, GAP_PX), (0, 0)), constant_values=255))

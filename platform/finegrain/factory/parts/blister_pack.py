@@ -6,7 +6,7 @@ import numpy as np
 
 from finegrain.factory import flaws
 from finegrain.factory.canvas import Canvas, Colour
-from finegrain.factory.frame import Frame, jitter
+from finegrain.factory.frame import Frame
 from finegrain.factory.ground import lay_ground
 from finegrain.factory.part import Flaw, Part, component, facts
 from finegrain.factory.shapes import bevel, box, smooth, stadium
@@ -36,7 +36,7 @@ FOIL = 3.0
 def draw(canvas: Canvas, rng: np.random.Generator, flaw: Flaw) -> None:
     """A full pack on a dark sheet."""
     lay_ground(canvas, rng, (64, 74, 84), roughness=0.06, uneven=0.03)
-    pose = jitter(rng, canvas.side, turn_deg=3, shift_px=8, zoom=0.02)
+    pose = canvas.pose(rng, turn_deg=3, shift_px=8, zoom=0.02)
     _foil(canvas, rng, pose)
     hit = flaw.one_of(COLUMNS * ROWS, *DEFECTS)
     for number in range(COLUMNS * ROWS):

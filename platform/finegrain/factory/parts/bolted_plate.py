@@ -6,7 +6,7 @@ import numpy as np
 
 from finegrain.factory import flaws
 from finegrain.factory.canvas import Canvas, Colour
-from finegrain.factory.frame import Frame, jitter
+from finegrain.factory.frame import Frame
 from finegrain.factory.ground import lay_ground
 from finegrain.factory.part import Flaw, Part, component, facts
 from finegrain.factory.shapes import bevel, box, disc, hexagon, ring, smooth
@@ -24,7 +24,7 @@ WRONG: tuple[Colour, ...] = ((190, 132, 46), (52, 52, 54), (150, 92, 62))
 def draw(canvas: Canvas, rng: np.random.Generator, flaw: Flaw) -> None:
     """A plate on a workbench, its bolts turned as the spanner left them."""
     lay_ground(canvas, rng, (72, 70, 66), roughness=0.2, uneven=0.07)
-    pose = jitter(rng, canvas.side, turn_deg=7, shift_px=8, zoom=0.035)
+    pose = canvas.pose(rng, turn_deg=7, shift_px=8, zoom=0.035)
     _plate(canvas, rng, pose)
     _bore(canvas, rng, pose)
     hit = flaw.one_of(len(BOLTS), *DEFECTS)

@@ -6,7 +6,7 @@ import numpy as np
 
 from finegrain.factory import flaws
 from finegrain.factory.canvas import Canvas
-from finegrain.factory.frame import Area, Frame, Plane, jitter
+from finegrain.factory.frame import Area, Frame, Plane
 from finegrain.factory.ground import lay_ground
 from finegrain.factory.part import Flaw, Part, component, facts
 from finegrain.factory.shapes import disc, ring, smooth
@@ -26,7 +26,7 @@ TONES = (1.15, 1.05, 0.8, 0.5, 0.16, 0.1, 0.5, 1.0, 0.75, 0.4, 0.2, 0.08, 0.3, 0
 def draw(canvas: Canvas, rng: np.random.Generator, flaw: Flaw) -> None:
     """A bottle at any angle: its mould seams and knurling turn with it."""
     lay_ground(canvas, rng, LIGHT_TABLE, roughness=0.02, uneven=0.012)
-    pose = jitter(rng, canvas.side, turn_deg=180, shift_px=9, zoom=0.035)
+    pose = canvas.pose(rng, turn_deg=180, shift_px=9, zoom=0.035)
     area = canvas.area(pose, BODY + 4)
     mouth = pose.at(*rng.uniform(-2.5, 2.5, 2).tolist())  # necks are never quite centred
     radii = _blend(area, mouth, rng)

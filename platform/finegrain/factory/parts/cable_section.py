@@ -6,7 +6,7 @@ import numpy as np
 
 from finegrain.factory import flaws
 from finegrain.factory.canvas import Canvas, Colour
-from finegrain.factory.frame import Frame, Plane, jitter
+from finegrain.factory.frame import Frame, Plane
 from finegrain.factory.ground import lay_ground
 from finegrain.factory.part import Flaw, Part, component, facts
 from finegrain.factory.shapes import bevel, disc, ring
@@ -35,7 +35,7 @@ FILLER = (166, 164, 156)
 def draw(canvas: Canvas, rng: np.random.Generator, flaw: Flaw) -> None:
     """A cable end facing the camera, nearly upright."""
     lay_ground(canvas, rng, (150, 154, 158), roughness=0.05, uneven=0.03)
-    pose = jitter(rng, canvas.side, turn_deg=14, shift_px=8, zoom=0.035)
+    pose = canvas.pose(rng, turn_deg=14, shift_px=8, zoom=0.035)
     _sheath(canvas, rng, pose)
     slots = [_slot(rng, pose, number) for number in range(3)]
     seeds = rng.integers(0, 2**32, 3).tolist()

@@ -6,7 +6,7 @@ import numpy as np
 
 from finegrain.factory import flaws
 from finegrain.factory.canvas import Canvas
-from finegrain.factory.frame import Area, Frame, Plane, jitter
+from finegrain.factory.frame import Area, Frame, Plane
 from finegrain.factory.ground import lay_ground
 from finegrain.factory.part import Flaw, Part, component, facts
 from finegrain.factory.shapes import bevel, disc, ring
@@ -24,7 +24,7 @@ BENCH = (196, 198, 196)
 def draw(canvas: Canvas, rng: np.random.Generator, flaw: Flaw) -> None:
     """A gasket at any angle on a pale bench."""
     lay_ground(canvas, rng, BENCH, roughness=0.09, uneven=0.035)
-    pose = jitter(rng, canvas.side, turn_deg=180, shift_px=8, zoom=0.04)
+    pose = canvas.pose(rng, turn_deg=180, shift_px=8, zoom=0.04)
     area = canvas.area(pose, 140)
     radii = area.radius
     angles = np.arctan2(area.v, area.u)

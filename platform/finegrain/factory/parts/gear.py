@@ -6,7 +6,7 @@ import numpy as np
 
 from finegrain.factory import flaws
 from finegrain.factory.canvas import Canvas
-from finegrain.factory.frame import Area, Frame, Plane, jitter
+from finegrain.factory.frame import Area, Frame, Plane
 from finegrain.factory.ground import lay_ground
 from finegrain.factory.part import Flaw, Part, component, facts
 from finegrain.factory.shapes import bevel, disc, ring, smooth, wheel
@@ -25,7 +25,7 @@ STEEL = (150, 152, 154)
 def draw(canvas: Canvas, rng: np.random.Generator, flaw: Flaw) -> None:
     """A gear with its rim, web, hub, bush and bore."""
     lay_ground(canvas, rng, MAT, roughness=0.22, uneven=0.05)
-    pose = jitter(rng, canvas.side, turn_deg=180, shift_px=8, zoom=0.035)
+    pose = canvas.pose(rng, turn_deg=180, shift_px=8, zoom=0.035)
     area = canvas.area(pose, 136)
     radii = area.radius
     angles = np.arctan2(area.v, area.u)

@@ -6,7 +6,7 @@ import numpy as np
 
 from finegrain.factory import flaws
 from finegrain.factory.canvas import Canvas
-from finegrain.factory.frame import Frame, jitter
+from finegrain.factory.frame import Frame
 from finegrain.factory.ground import lay_ground
 from finegrain.factory.part import Flaw, Part, component, facts
 from finegrain.factory.parts import pcb_artwork, pcb_components
@@ -27,7 +27,7 @@ BOARD = 4.0
 def draw(canvas: Canvas, rng: np.random.Generator, flaw: Flaw) -> None:
     """A populated board on an antistatic mat."""
     lay_ground(canvas, rng, (84, 92, 104), roughness=0.12, uneven=0.05)
-    pose = jitter(rng, canvas.side, turn_deg=4, shift_px=8, zoom=0.035)
+    pose = canvas.pose(rng, turn_deg=4, shift_px=8, zoom=0.035)
     _board(canvas, rng, pose)
     _damage_board(canvas, flaw)
     _chips(canvas, rng, pose)

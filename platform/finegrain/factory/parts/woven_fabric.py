@@ -4,7 +4,7 @@ import numpy as np
 
 from finegrain.factory import flaws
 from finegrain.factory.canvas import Canvas, linear
-from finegrain.factory.frame import Area, Mask, Plane, jitter
+from finegrain.factory.frame import Area, Mask, Plane
 from finegrain.factory.part import Flaw, Part, component, facts
 from finegrain.factory.textures import clouds, grain
 
@@ -17,7 +17,7 @@ ON = ("fabric",)
 
 def draw(canvas: Canvas, rng: np.random.Generator, flaw: Flaw) -> None:
     """A piece of cloth, a little slanted, with uneven threads."""
-    pose = jitter(rng, canvas.side, turn_deg=7, shift_px=20, zoom=0.06)
+    pose = canvas.pose(rng, turn_deg=7, shift_px=20, zoom=0.06)
     area = canvas.area(pose)
     wander = 1.6 * grain(rng, area, 24.0)
     u = (area.u + wander + 0.5 * grain(rng, area, 8.0)) / PITCH

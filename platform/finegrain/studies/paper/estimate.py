@@ -25,6 +25,7 @@ from finegrain.benchmark.trial import RESULT
 from finegrain.data import load_category
 from finegrain.decision.calibrate import COPIES
 from finegrain.errors import ConfigError
+from finegrain.factory import FACTORIES
 from finegrain.factory.render import find_part
 from finegrain.factory.write import TEST_DEFECT, TEST_GOOD
 from finegrain.studies.paper.exhibits import CLIP, Exhibit, Group
@@ -88,7 +89,7 @@ def expected_images(dataset: str, category: str, inputs: Inputs) -> int:
     """How many test images the category has: counted on disk, or known beforehand."""
     if root := inputs.roots.get(dataset):
         return len(load_category(dataset, root, category).test)
-    if dataset == "factory":
+    if dataset in FACTORIES:
         return TEST_GOOD + TEST_DEFECT * len(find_part(category).defects)
     return TEST_IMAGES[dataset]
 

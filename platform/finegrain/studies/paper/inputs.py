@@ -12,6 +12,7 @@ from finegrain.captions.store import library
 from finegrain.data import DATASETS, prepare_dataset
 from finegrain.detectors import DETECTORS
 from finegrain.errors import ConfigError
+from finegrain.factory import FACTORIES
 from finegrain.studies.paper.exhibits import Exhibit, Group, groups
 
 
@@ -100,7 +101,7 @@ def missing(planned: Sequence[Group], inputs: Inputs) -> list[str]:
     for dataset in dict.fromkeys(group.dataset for group in planned):
         if dataset not in DATASETS:
             lines.append(f"data set {dataset}, which is not here; known: {', '.join(DATASETS)}")
-        if dataset != "factory" and dataset not in inputs.roots:
+        if dataset not in FACTORIES and dataset not in inputs.roots:
             lines.append(f"--data-root {dataset}=PATH, the folder of its categories")
     for name in dict.fromkeys(group.backbone for group in planned):
         model = inputs.backbone(name)
@@ -123,4 +124,5 @@ def _captioned() -> dict[str, list[str]]:
     for caption in library().values():
         if caption.dataset != "folder":
             found.setdefault(caption.dataset, []).append(caption.category)
+    found |= dict.fromkeys(FACTORIES, found["factory"])  # the same parts
     return {dataset: sorted(names) for dataset, names in found.items()}
