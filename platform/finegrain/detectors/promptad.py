@@ -23,7 +23,7 @@ from finegrain.method.memory import VisualMemory
 from finegrain.method.scoring import abnormal_share, harmonic_mean
 from finegrain.method.training import pausing
 
-PLAIN = MemoryConfig(radius=None, joint=False)
+PLAIN = MemoryConfig(radius=None, joint=False, finest=1)
 IMAGE, PIXELS = 0, 1  # the branches
 
 

@@ -43,13 +43,14 @@ class RegionConfig:
 
 @dataclass(frozen=True)
 class MemoryConfig:
-    """The memory behind the map; Eq. 1 as it is has radius null, joint and turned false."""
+    """The memory behind the map; Eq. 1: radius null, joint and turned false, finest 1."""
 
     __pydantic_config__ = STRICT
     radius: NotNegative | None = 0.14  # in sides of the image; None: a shot's tokens anywhere
     near: Annotated[float, Field(ge=0, le=1)] = 0.25  # share of the distance within the radius
     turned: bool = True  # the shots by 90, 180 and 270 degrees too
     joint: bool = True  # the joint space as one more level
+    finest: Positive = 2.0  # weight of the first level, the finest; of each other: 1
 
 
 @dataclass(frozen=True)

@@ -67,9 +67,10 @@ class VisualMemory:
         Eq. 1: ½ · min over the memory of (1 − cos), mean over the tower's levels. Departures of the
         map: it looks among the shots' turned copies too, where there are some; a share `near` of it
         is the distance to what the shots show at about the token's place, so that a component that
-        is missing or in another's place is far from more; and the joint space counts as one more
-        level. Its distances are brought to the scale of the others: a level's is the mean distance
-        between two tokens of the shots.
+        is missing or in another's place is far from more; the first level, whose features see the
+        least around them, counts `finest` times; and the joint space counts as one more level. Its
+        distances are brought to the scale of the others: a level's is the mean distance between two
+        tokens of the shots.
         """
         plain, found = [], []
         radius = config.radius if config.near > 0 else None
@@ -85,7 +86,9 @@ class VisualMemory:
             found.append(self._joint_scale * mixed if is_joint else mixed)
             if not is_joint:
                 plain.append(anywhere)
-        return torch.stack(found).mean(0).clamp(0, 1), torch.stack(plain).mean(0)
+        found[0] = config.finest * found[0]
+        total = torch.stack(found).sum(0) / (len(found) - 1 + config.finest)
+        return total.clamp(0, 1), torch.stack(plain).mean(0)
 
     def owners(self, tokens: PatchTokens, of_shots: Tensor, radius: float | None) -> Tensor:
         """What each token shows (B,N): the unit of the shots' most similar token near its place.

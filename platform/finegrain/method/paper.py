@@ -29,6 +29,7 @@ PAPER: Final[Mapping[str, Mapping[str, object]]] = {
         "near": 0.0,
         "joint": False,
         "turned": False,
+        "finest": 1.0,
     },
     "losses": {
         "weighting": "losses",  # 3.4: "larger learning weights"; the published code: tokens

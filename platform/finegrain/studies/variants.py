@@ -77,11 +77,17 @@ OF_DEFAULT: dict[str, dict[str, Options]] = {  # what each variant changes in th
         "weighted": {},
     },
     "memory": {
-        "equation-1": {"memory.radius": None, "memory.joint": False, "memory.turned": False},
+        "equation-1": {
+            "memory.radius": None,
+            "memory.joint": False,
+            "memory.turned": False,
+            "memory.finest": 1,
+        },
         "anywhere": {"memory.radius": None},
         "near-alone": {"memory.near": 1},
         "upright": {"memory.turned": False},
         "without-joint": {"memory.joint": False},
+        "levels-alike": {"memory.finest": 1},
         "all": {},
     },
     "paper": {"paper": dotted(PAPER), "default": {}},
