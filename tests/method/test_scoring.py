@@ -98,12 +98,13 @@ def grid_tokens(count, rows, columns):
     )
 
 
+@pytest.mark.parametrize("finest", [1, 2])
 @pytest.mark.parametrize("joint", [True, False])
 @pytest.mark.parametrize("radius", [0, 0.3, None])
-def test_the_map_compares_with_what_lies_near(radius, joint):
+def test_the_map_compares_with_what_lies_near(radius, joint, finest):
     """A radius of 0.3 of the side is less than a row of three and more than a column of four."""
     shots, tokens = grid_tokens(2, 3, 4), grid_tokens(2, 3, 4)
-    config = MemoryConfig(radius=radius, joint=joint, near=1)
+    config = MemoryConfig(radius=radius, joint=joint, near=1, finest=finest)
     found = VisualMemory.of(shots).compare(tokens, config)[0]
 
     def distance(a, b):
@@ -128,7 +129,8 @@ def test_the_map_compares_with_what_lies_near(radius, joint):
                 scale * min(distance(level[image, i], memory[k, j]) for k in range(2) for j in near)
                 for level, memory, scale in levels
             ]
-            assert float(found[image, i]) == pytest.approx(min(np.mean(best), 1), abs=1e-5)
+            mean = (finest * best[0] + sum(best[1:])) / (finest + len(best) - 1)
+            assert float(found[image, i]) == pytest.approx(min(mean, 1), abs=1e-5)
 
 
 @pytest.mark.parametrize("near", [0, 0.25, 1])
