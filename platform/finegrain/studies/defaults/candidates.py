@@ -12,6 +12,7 @@ VALUES: Mapping[str, Sequence[Any]] = {
     "memory.turned": (False, True),
     "memory.near": (0.0, 0.25, 0.5, 1.0),
     "memory.joint": (False, True),
+    "memory.finest": (1.0, 2.0),
     "scoring.image": ("visual", "map", "tail"),
     "scoring.temperature": (None, "log"),
     "scoring.matching": ("query", "prompt"),
