@@ -188,6 +188,11 @@ class FineGrained(Detector):
         matched = self.memory.owners(tokens, self.owners, self.config.memory.radius)
         return Prediction(scores.cpu().numpy(), maps.cpu().numpy(), matched.cpu().numpy())
 
+    def best_units(self, tokens: PatchTokens) -> Tensor:  # -> (B,N)
+        """u* of Eq. 4 as places in `units`: what PAD, not the memory, takes each patch for."""
+        scoring = self.config.scoring
+        return prompt_map(tokens.patches, self.features, self._local, self.temperature, scoring)[1]
+
     def state(self) -> dict[str, Tensor]:
         """Memory and unit features, which scoring needs; prompts and Query Former behind them."""
         features = {f"units.{name}": value for name, value in vars(self.features).items()}
