@@ -135,6 +135,8 @@ class FineGrained(Detector):
         turned: PatchTokens | None,
         pauses: Container[int] = (),
     ) -> Iterator[int]:
+        temperature = self.config.losses.temperature
+        assert isinstance(temperature, float)  # __init__ made a number of it
         learning = PromptFit(
             self.backbone,
             self.caption,
@@ -142,9 +144,7 @@ class FineGrained(Detector):
             fine,
             self.config,
             seed=self.seed,
-            temperature=temperature_of(
-                self.config.losses.temperature, self.backbone, "losses.temperature"
-            ),
+            temperature=temperature,
             rearranged=self.rearranged,
         )
         self.memory = VisualMemory.of(shots, turned)
