@@ -9,8 +9,23 @@ import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import save_file
 
-from finegrain.backbones import BACKBONES, check_backbone, encode, load_backbone, timm_towers
-from finegrain.backbones.timm_towers import DINOS, RESNETS, TOWERS, ResNetTower, load_tower
+from finegrain.backbones import (
+    BACKBONES,
+    Convolutional,
+    check_backbone,
+    encode,
+    load_backbone,
+    timm_towers,
+)
+from finegrain.backbones.efficientnet import pretrained_tower
+from finegrain.backbones.timm_towers import (
+    DINOS,
+    RESNETS,
+    TOWERS,
+    DinoTower,
+    ResNetTower,
+    load_tower,
+)
 from finegrain.detectors import make_detector
 from finegrain.errors import CheckpointError, ConfigError
 from tests.conftest import striped
@@ -80,6 +95,17 @@ def test_a_resnet_gives_timms_levels_on_the_coarsest_grid(tmp_path, resnet, imag
     norms = [memory / memory.norm(dim=-1, keepdim=True) for memory in tokens.memories]
     torch.testing.assert_close(tokens.patches, torch.cat(norms, -1) / 3**0.5)
     torch.testing.assert_close(tokens.image.norm(dim=-1), torch.ones(1))
+
+
+def test_strides_are_those_of_the_networks_stages(resnet, backbone):
+    """A picture of 96 pixels a side, by the sides of what the stages give."""
+    pixels = torch.zeros(1, 3, 96, 96)
+    stages = resnet.forward_intermediates(pixels, indices=[1, 2, 3], intermediates_only=True)
+    of_lite = pretrained_tower()(pixels)
+    assert ResNetTower.level_strides == tuple(96 // level.shape[-1] for level in stages)
+    assert backbone.level_strides == tuple(96 // level.shape[-1] for level in of_lite)
+    assert isinstance(backbone, Convolutional)
+    assert not isinstance(DinoTower, Convolutional)
 
 
 def test_a_resnet_of_bottlenecks_is_one_too(image):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from finegrain.backbones import PatchTokens, encode
+from finegrain.backbones import PatchTokens, RemoteBackbone, encode
 from finegrain.backbones.windows import pooled
 from finegrain.checkpoint import load_detector, save_detector
 from finegrain.data.shots import Shot
@@ -234,6 +234,45 @@ def test_a_coreset_covers_better_than_chance():
     radius = torch.cdist(features, features[chosen]).min(1).values.max()
     by_chance = torch.cdist(features, features[:30]).min(1).values.max()
     assert radius < by_chance
+
+
+def test_patchcore_takes_the_second_and_third_stage_unless_told_otherwise(images, tmp_path):
+    """Of a convolutional network; a checkpoint says which, so that a reader without it knows."""
+    shots, good, _ = images
+    backbone = bundled()
+    tokens = encode(backbone, good)
+    without_finest = PatchTokens(tokens.image, tokens.patches, tokens.memories[1:], tokens.grid)
+    found = make_detector("patchcore", backbone).fit(shots)
+    seen = encode(backbone, shots)
+    alone = make_detector("patchcore", NoBackbone())  # takes all that it sees
+    alone.fit_tokens(PatchTokens(seen.image, seen.patches, seen.memories[1:], seen.grid))
+    expected = alone.score(without_finest).anomaly_maps
+    np.testing.assert_array_equal(found.score(tokens).anomaly_maps, expected)
+    every = make_detector("patchcore", backbone, {"levels": None}).fit(shots)
+    assert not np.allclose(every.score(tokens).anomaly_maps, expected, rtol=1e-3)
+    save_detector(every, tmp_path / "every", dataset="d", category="c", shots=[])
+    save_detector(found, tmp_path / "found", dataset="d", category="c", shots=[])
+    assert load_detector(tmp_path / "every", backbone).config.levels is None
+    remote = RemoteBackbone(backbone.name, backbone.weights_hash)
+    assert load_detector(tmp_path / "found", remote).config.levels == (1, 2)
+
+
+def test_fair_patchcore_is_the_distance_to_the_nearest_patch_of_unit_levels():
+    """Each level as long as any other, in a patch of length 1; neighbours don't count."""
+    backbone, shots, tokens = NoBackbone(), random_tokens(3, seed=1), random_tokens(2, seed=2)
+    detector = make_detector("patchcore:fair", backbone)
+    detector.fit_tokens(shots)
+
+    def patches(image, seen):
+        levels = [level[image].double().numpy() for level in seen.memories]
+        return [np.concatenate([row / np.linalg.norm(row) / 2**0.5 for row in rows])
+                for rows in zip(*levels, strict=True)]  # fmt: skip
+
+    bank = [patch for shot in range(3) for patch in patches(shot, shots)]
+    for image in range(2):
+        nearest = [min(np.linalg.norm(z - m) for m in bank) for z in patches(image, tokens)]
+        expected = to_pixels(torch.tensor(nearest)[None], GRID)[0]
+        np.testing.assert_allclose(detector.score(tokens).anomaly_maps[image], expected, atol=1e-4)
 
 
 def test_patchcore_keeps_at_most_its_limit():

@@ -178,13 +178,13 @@ def test_the_csv_has_a_line_for_each_and_nothing_where_undefined():
 
 def test_published_lines_are_marked_and_have_no_pairs():
     lines = published_lines("visa", [4])
-    (own,) = [line for line in lines if line.measured_as == "finegrained"]
+    (own,) = [line for line in lines if line.measured_as == "finegrained:paper"]
     assert (own.image_auroc, own.pixel_auroc, own.shots) == (86.95, 97.54, 4)
     found = image_auroc(resamples=20)
     cells = [line.split("|") for line in text(found, "a", lines).splitlines() if "†" in line]
     (line,) = [[c.strip() for c in one[1:-1]] for one in cells if "finegrained" in one[1]]
-    assert line == ["finegrained †", "4", "86.95", *["–"] * 8]
-    assert "published †,image_auroc,finegrained,4,86.95," in csv_text(found, lines)
+    assert line == ["finegrained:paper †", "4", "86.95", *["–"] * 8]
+    assert "published †,image_auroc,finegrained:paper,4,86.95," in csv_text(found, lines)
     assert published_lines("factory", [4]) == []
     assert source_note("factory", []).startswith("None published for factory")
 

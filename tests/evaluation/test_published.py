@@ -40,6 +40,7 @@ def test_a_row_says_what_its_measured_run_is_called():
     names = {row.method: row.measured_as for row in published_rows(1)}
     assert (names["WinCLIP+"], names["PaDiM"], names["ResAD"]) == ("winclip", "padim", "ResAD")
     assert published_rows(4)[-1].measured_as == "finegrained:all"
+    assert published_rows(6)[-1].measured_as == "finegrained:paper"
     settings = [row.setting for row in published_rows(2)]
     assert settings[:3] == ["1-shot", "4-shot", "8-shot"]
     assert settings[-1] == "full-shot"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from finegrain.benchmark.methods import checked_options
 from finegrain.benchmark.plan import TrialResult, plan, resolve
 from finegrain.benchmark.report import combined
 from finegrain.benchmark.store import create, trial_directory
@@ -19,6 +20,7 @@ from finegrain.cluster.connect import Share
 from finegrain.errors import ConfigError, DatasetError
 from finegrain.evaluation.metrics import Scores
 from finegrain.files import write_text
+from finegrain.method.paper import PAPER
 from finegrain.studies.paper import estimate
 from finegrain.studies.paper.exhibits import EXHIBITS, groups
 from finegrain.studies.paper.inputs import Inputs, missing
@@ -27,7 +29,7 @@ from finegrain.studies.paper.run import make_exhibit, run_group
 from finegrain.tables import Row
 from tests.databases import new_database
 
-CLIP = "ViT-B-16-plus-240"
+CLIP, OURS = "ViT-B-16-plus-240", "finegrained:paper"
 
 
 def make(name, inputs, **changes):
@@ -129,6 +131,22 @@ def test_everything_that_is_missing_is_listed_at_once():
         pairs(["/data"], "--data-root")
 
 
+@pytest.mark.parametrize("name", EXHIBITS)
+def test_the_paper_s_method_runs_as_the_paper_has_it(name):
+    """No exhibit runs the defaults: a row is the preset, or a variant with all of its options."""
+    for group in groups(EXHIBITS[name], ["folder"], None if name == "table-5" else "bundled"):
+        given = checked_options(group.methods, group.options)
+        ours = {m: given.get(m, {}) for m in group.methods if m.startswith("finegrained")}
+        for method, options in ours.items():
+            assert method != "finegrained"
+            if group.ablation:
+                assert {name: set(options[name]) for name in PAPER} == {
+                    name: set(switches) for name, switches in PAPER.items()
+                }
+            else:
+                assert options == PAPER
+
+
 def row(category, method, shots, seed, image, pixel):
     return Row(category, method, shots, seed, {"image_auroc": image, "pixel_auroc": pixel})
 
@@ -162,8 +180,8 @@ def test_table_1_sets_measured_published_and_difference_below_each_other():
 
 
 def test_table_2_has_a_row_a_setting():
-    rows = [row("x", "finegrained", 1, 0, 84.0, 96.0)]
-    found = {("finegrained", CLIP, "visa", 1): Measured(rows)}
+    rows = [row("x", OURS, 1, 0, 84.0, 96.0)]
+    found = {(OURS, CLIP, "visa", 1): Measured(rows)}
     text = PaperTable(EXHIBITS["table-2"], Inputs(seeds=(0,)), found).markdown()
     header, _, *body = lines_of(text)
     assert header == ["method", "setting", "source", "visa image", "visa pixel"]
@@ -190,8 +208,8 @@ def test_every_row_of_these_tables_is_measured(name, heads, first, last):
 
 
 def test_no_difference_is_taken_where_nothing_compares():
-    rows = [row("x", "finegrained", 4, 0, 84.0, None), row("y", "finegrained", 4, 0, 86.0, 90.0)]
-    found = {("finegrained", CLIP, "realiad", 4): Measured(rows)}
+    rows = [row("x", OURS, 4, 0, 84.0, None), row("y", OURS, 4, 0, 86.0, 90.0)]
+    found = {(OURS, CLIP, "realiad", 4): Measured(rows)}
     table = PaperTable(EXHIBITS["table-6"], Inputs(categories=("toothbrush",), seeds=(0,)), found)
     header, _, *body = lines_of(table.markdown())
     place = header.index("realiad 4-shot image")
@@ -199,7 +217,7 @@ def test_no_difference_is_taken_where_nothing_compares():
     assert body[6][place + 1] == "90.0*"
     assert "no difference is taken" in table.markdown()
     assert "some trials are missing" in table.markdown()
-    other = {("finegrained", "bundled", "factory", 4): Measured(rows)}
+    other = {(OURS, "bundled", "factory", 4): Measured(rows)}
     table = PaperTable(EXHIBITS["table-6"], Inputs(("factory",), clip="bundled"), other)
     assert "published †" not in table.markdown()
     assert "Nothing is published for these data sets" in table.markdown()
@@ -265,12 +283,12 @@ def test_benchmarks_are_one_table_with_each_trial_once(captioned, tmp_path):
     assert text.startswith("folder\n")
     summary = lines_of(text.partition("Image / pixel")[0])
     assert [line[:3] for line in summary[2:]] == [
-        ["finegrained", "4", "0.0"],
         ["finegrained:all", "4", "4.0"],
         ["finegrained:baseline", "4", "0.0"],
         ["finegrained:multi-level", "4", "1.0"],
         ["finegrained:multi-level+alignment", "4", "2.0"],
         ["finegrained:multi-level+token-wise", "4", "3.0"],
+        [OURS, "4", "0.0"],
     ]
 
 

@@ -25,8 +25,8 @@ def test_published_runs_stand_beside_measured_ones_and_are_loaded_once(tmp_path)
     loaded = runs(uri, "tags.source = 'published'")
     assert len(loaded) == 96 + len(parents)
     both = runs(uri, "metrics.image_auroc >= 90 and params.dataset = 'mvtec'")
-    assert {"finegrained_4-shot"} <= {run.info.run_name for run in both}
-    (row,) = runs(uri, "params.method = 'finegrained' and params.dataset = 'visa' "
+    assert {"finegrained-paper_4-shot"} <= {run.info.run_name for run in both}
+    (row,) = runs(uri, "params.method = 'finegrained:paper' and params.dataset = 'visa' "
                        "and params.`table` = '1' and params.shots = '4'")  # fmt: skip
     assert row.data.metrics == {"image_auroc": 86.95, "pixel_auroc": 97.54}
     (parent,) = runs(uri, "attributes.run_name = 'published-table-1-visa'")

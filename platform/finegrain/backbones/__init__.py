@@ -10,7 +10,13 @@ pixels.py        the image itself, for detectors that bring an encoder of their 
 clip/            those with a text tower
 """
 
-from finegrain.backbones.backbone import Backbone, RemoteBackbone, RgbImage, encode
+from finegrain.backbones.backbone import (
+    Backbone,
+    Convolutional,
+    RemoteBackbone,
+    RgbImage,
+    encode,
+)
 from finegrain.backbones.catalog import BACKBONES, check_backbone, load_backbone
 from finegrain.backbones.clip.bundled import BundledClip
 from finegrain.backbones.clip.frozen_clip import FrozenClip
@@ -21,6 +27,7 @@ __all__ = [
     "BACKBONES",
     "Backbone",
     "BundledClip",
+    "Convolutional",
     "FrozenClip",
     "PatchTokens",
     "RemoteBackbone",

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,16 @@ class Backbone(Protocol):
 
     def encode_images(self, pixels: Tensor, windows: Windows | None = None) -> PatchTokens:
         """(B,3,S,S) from `preprocess` -> the tokens of B images, with those windows."""
+        ...
+
+
+@runtime_checkable
+class Convolutional(Backbone, Protocol):
+    """A backbone whose levels are the stages of a convolutional network, the finest first."""
+
+    @property
+    def level_strides(self) -> tuple[int, ...]:
+        """Pixels from one place to the next in each stage, before all are put on one grid."""
         ...
 
 

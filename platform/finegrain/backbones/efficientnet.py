@@ -25,6 +25,7 @@ class EfficientNetLite1:
     """The frozen tower as a `Backbone`; strides 8, 16 and 32 joined on the stride-16 grid."""
 
     name = "efficientnet_lite1"
+    level_strides = (8, 16, 32)
 
     def __init__(self, device: torch.device | str = "cpu", image_size: int = 240) -> None:
         if image_size < 32 or image_size % 16:

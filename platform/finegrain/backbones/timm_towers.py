@@ -60,9 +60,11 @@ class _Tower:
 class ResNetTower(_Tower):
     """A ResNet as a `Backbone`: layer1 to layer3 on the stride-16 grid.
 
-    Detectors choose among them by their option `levels`: PaDiM and SPADE were published on all
-    three, PatchCore on the last two ([1,2]).
+    PaDiM and SPADE were published on all three, PatchCore on the last two; each takes its own where
+    its option `levels` is left out.
     """
+
+    level_strides = (4, 8, 16)
 
     def __init__(
         self, name: str, network: nn.Module, device: torch.device | str, image_size: int

@@ -26,7 +26,8 @@ class FeatureConfig(DetectorConfig):
         features: "levels" are the backbone's intermediate levels, "joint" its last patch tokens,
             which in a CLIP live in one space with text; left out, what the detector prefers,
             which is the levels where it says nothing else.
-        levels: places of those that are taken, from 0; left out, all.
+        levels: places of those that are taken, from 0; null takes all, as leaving it out does where
+            the detector says nothing else.
     """
 
     features: Source | None = None

@@ -135,6 +135,8 @@ class FineGrained(Detector):
         turned: PatchTokens | None,
         pauses: Container[int] = (),
     ) -> Iterator[int]:
+        temperature = self.config.losses.temperature
+        assert isinstance(temperature, float)  # __init__ made a number of it
         learning = PromptFit(
             self.backbone,
             self.caption,
@@ -142,9 +144,7 @@ class FineGrained(Detector):
             fine,
             self.config,
             seed=self.seed,
-            temperature=temperature_of(
-                self.config.losses.temperature, self.backbone, "losses.temperature"
-            ),
+            temperature=temperature,
             rearranged=self.rearranged,
         )
         self.memory = VisualMemory.of(shots, turned)
@@ -187,6 +187,11 @@ class FineGrained(Detector):
         maps = to_pixels(patches, tokens.grid)
         matched = self.memory.owners(tokens, self.owners, self.config.memory.radius)
         return Prediction(scores.cpu().numpy(), maps.cpu().numpy(), matched.cpu().numpy())
+
+    def best_units(self, tokens: PatchTokens) -> Tensor:  # -> (B,N)
+        """u* of Eq. 4 as places in `units`: what PAD, not the memory, takes each patch for."""
+        scoring = self.config.scoring
+        return prompt_map(tokens.patches, self.features, self._local, self.temperature, scoring)[1]
 
     def state(self) -> dict[str, Tensor]:
         """Memory and unit features, which scoring needs; prompts and Query Former behind them."""

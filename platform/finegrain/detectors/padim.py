@@ -32,7 +32,9 @@ class PaDiMConfig(FeatureConfig):
 class PaDiM(Detector):
     """Mahalanobis distance of each patch to the shots' patches at the same position.
 
-    Departure: with one shot there is no sample covariance, and epsilon alone stands for it.
+    Departures: with one shot there is no sample covariance, and epsilon alone stands for it. The
+    paper takes the first three stages of a ResNet, as here, but joins them on the grid of the
+    finest, of stride 4; here that is the stride-16 grid. An EfficientNet's have strides 8, 16, 32.
     """
 
     name = "padim"

@@ -4,25 +4,33 @@ B images, N patches, M patches in the memory bank, W joined width of the levels.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from finegrain.backbones import PatchTokens
+from finegrain.backbones import Backbone, Convolutional, PatchTokens
 from finegrain.detectors.detector import Detector, Prediction
-from finegrain.detectors.features import FeatureConfig, side_by_side
+from finegrain.detectors.features import FeatureConfig, side_by_side, unit_side_by_side
 from finegrain.detectors.maps import to_pixels
 from finegrain.errors import ConfigError
 
 PROJECTED_WIDTH = 128  # random projection in which the coreset is searched, as in the paper
+FAIR: Mapping[str, object] = {"levels": None, "unit_norm": True, "neighbourhood": 1}
 
 
 @dataclass(frozen=True)
 class PatchCoreConfig(FeatureConfig):
-    """Options; `max_memory` patches are kept, a coreset of them where the shots have more."""
+    """Options; `max_memory` patches are kept, a coreset of them where the shots have more.
 
+    Args:
+        levels: left out, a convolutional network's stages without the finest, as the paper takes
+            the second and the third of a ResNet; of another backbone all.
+    """
+
+    unit_norm: bool = False  # each level of unit norm before they are joined
     neighbourhood: int = 3  # patches a side that are averaged; odd
     reweighting_neighbours: int = 9  # of the nearest patch, which say how rare it is (Eq. 7)
     max_memory: int = 4000  # patches
@@ -38,12 +46,29 @@ class PatchCoreConfig(FeatureConfig):
 class PatchCore(Detector):
     """Memory bank of locally averaged patch features, thinned to a coreset.
 
-    Departure: the levels are joined on the stride-16 grid, not on the finest level's.
+    Departures: the levels are joined on the stride-16 grid, the paper's on the finest of them, of
+    stride 8, so that 3 × 3 patches of the finer level reach over 48 pixels in place of 24. The
+    stages of an EfficientNet have strides 16 and 32, a ResNet's, and the paper's, 8 and 16.
+
+    `patchcore:fair` has what suits this grid: all levels, each of unit norm, patches as they are.
     """
 
     name = "patchcore"
     Config = PatchCoreConfig
     config: PatchCoreConfig
+
+    @classmethod
+    def variant_options(cls, variant: str) -> dict[str, Any]:
+        """What suits the stride-16 grid for `patchcore:fair`; else the paper's."""
+        return dict(FAIR) if variant == "fair" else {}
+
+    def __init__(
+        self, backbone: Backbone, options: Mapping[str, object] | None = None, *, seed: int = 111
+    ) -> None:
+        super().__init__(backbone, options, seed=seed)
+        if isinstance(backbone, Convolutional) and "levels" not in (options or {}):
+            coarser = tuple(range(1, len(backbone.level_strides)))
+            self.config = replace(self.config, levels=coarser)  # what a checkpoint says
 
     def fit_tokens(self, tokens: PatchTokens) -> None:
         """Remember the shots' patches (section 3.1), at most `max_memory` (section 3.2)."""
@@ -67,7 +92,8 @@ class PatchCore(Detector):
         return Prediction(image_scores.cpu().numpy(), maps.cpu().numpy())
 
     def _features(self, tokens: PatchTokens) -> Tensor:  # -> (B,N,W)
-        joined = side_by_side(tokens, self.config)
+        join = unit_side_by_side if self.config.unit_norm else side_by_side
+        joined = join(tokens, self.config)
         return locally_aware(joined, tokens.grid, self.config.neighbourhood)
 
     def _reweighted(self, distances: Tensor, scores: Tensor, nearest: Tensor) -> Tensor:

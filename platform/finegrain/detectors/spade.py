@@ -32,7 +32,10 @@ class SpadeConfig(FeatureConfig):
 class Spade(Detector):
     """Image score by the retrieved shots, map by correspondence to their patches.
 
-    Departure: the paper retrieves 50 of hundreds of images; here all of up to `retrieved_shots`.
+    Departures: the paper retrieves 50 of hundreds of images; here all of up to `retrieved_shots`.
+    It compares patches by the first three stages of a ResNet, as here, but on the grid of the
+    finest, and images by the mean behind the fourth; here an image is the mean of its patches. An
+    EfficientNet's stages have strides 8, 16, 32, the paper's 4, 8, 16.
     """
 
     name = "spade"

@@ -10,14 +10,14 @@ SOURCE = (
     f"{MARK} published in 'Towards Fine-Grained Vision-Language Alignment for Few-Shot Anomaly "
     "Detection', not measured here"
 )
-# What the paper calls the methods that are run here.
+# What the paper calls the methods that are run here; its own as its text has it.
 METHODS = {
     "PaDiM": "padim",
     "SPADE": "spade",
     "PatchCore": "patchcore",
     "WinCLIP+": "winclip",
     "PromptAD": "promptad",
-    "FineGrainedAD": "finegrained",
+    "FineGrainedAD": "finegrained:paper",
 }
 
 
@@ -51,8 +51,9 @@ class PublishedRow:
     @property
     def measured_as(self) -> str:
         """What a measured run of it is called: NAME or NAME:VARIANT."""
-        name = METHODS.get(self.method, self.method)
-        return f"{name}:{self.variant}" if self.variant else name
+        method = METHODS.get(self.method, self.method)
+        name = method.partition(":")[0]
+        return f"{name}:{self.variant}" if self.variant else method
 
     @property
     def scores(self) -> dict[str, float]:

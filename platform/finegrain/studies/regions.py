@@ -1,4 +1,7 @@
-"""Region aggregation against the factory's true component masks, setting by setting."""
+"""Region aggregation against the factory's true component masks, setting by setting.
+
+All as `finegrained:paper` has it: prompts, regions and the matching of Eq. 4.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +12,8 @@ import torch
 
 from finegrain.backbones import FrozenClip, encode
 from finegrain.captions import find_caption
-from finegrain.detectors.finegrained import FineGrained
+from finegrain.detectors import make_detector
+from finegrain.detectors.finegrained import FineGrained, FineGrainedConfig
 from finegrain.evaluation.figures import Picture, sheet
 from finegrain.evaluation.regions import (
     Labels,
@@ -19,13 +23,15 @@ from finegrain.evaluation.regions import (
 )
 from finegrain.factory.part import Rendering
 from finegrain.factory.render import find_part, render
-from finegrain.method.config import PromptConfig, RegionConfig
+from finegrain.method.config import RegionConfig
+from finegrain.method.paper import PAPER
 from finegrain.method.prompts import PromptBank
 from finegrain.method.regions import aggregate_regions, sliced
 from finegrain.method.units import caption_units
 from finegrain.tables import markdown
 
-ALL = RegionConfig()
+AS_PAPER = FineGrainedConfig.from_options(PAPER)
+ALL = AS_PAPER.regions
 SETTINGS: Mapping[str, RegionConfig] = {
     "plain DPC-KNN": replace(
         ALL,
@@ -88,7 +94,7 @@ def category_regions(
     images = [scene.image for scene in scenes]
     tokens, fine = encode(clip, images), sliced(clip, images, clip.image_size)
     with torch.no_grad():
-        normal = PromptBank(clip, units, PromptConfig(), seed)().normal()
+        normal = PromptBank(clip, units, AS_PAPER.prompts, seed)().normal()
         regions = {
             name: aggregate_regions(
                 units, normal, tokens, fine if config.fine_resolution else None, config
@@ -111,18 +117,17 @@ def _mean_overlap(category: str, labels: Labels, scenes: Sequence[Rendering]) ->
 
 
 def _matching(clip: FrozenClip, category: str, scenes: Sequence[Rendering], seed: int) -> Picture:
-    """One test scene a defect, with the unit that each token's prompts were chosen from."""
+    """One test scene a defect, with the unit that Eq. 4 finds for each token."""
     caption = find_caption("factory", category).model_dump(mode="json")
-    detector = FineGrained(clip, {"caption": caption}, seed=seed)
+    detector = make_detector("finegrained:paper", clip, {"caption": caption}, seed=seed)
+    assert isinstance(detector, FineGrained)
     detector.fit([scene.image for scene in scenes])
     defects = find_part(category).defects[: len(scenes)]
     tests = [render(category, "test", defect, 0, seed) for defect in defects]
     tokens = encode(clip, [scene.image for scene in tests])
-    matched = detector.score(tokens).matched
-    assert matched is not None  # this detector has units
     return matching_strip(
         [scene.image for scene in tests],
         [scene.mask for scene in tests],
-        matched.reshape(len(tests), *tokens.grid),
+        detector.best_units(tokens).view(len(tests), *tokens.grid).cpu().numpy(),
         [name for name, _ in detector.units],
     )

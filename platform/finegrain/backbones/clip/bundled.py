@@ -54,6 +54,7 @@ class BundledClip:
     """
 
     name = "bundled"
+    level_strides = EfficientNetLite1.level_strides
     mean, std = (MEAN, MEAN, MEAN), (STD, STD, STD)
 
     def __init__(
