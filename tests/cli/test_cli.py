@@ -85,13 +85,14 @@ def test_every_field_of_the_grid_is_an_option():
     line = """--dataset realiad --data-root data --shot-selection published --views C1 C2
         --clip ViT-B-16 --clip-weights openai --categories a b --methods padim spade:two
         --shots 1 8 --seeds 5 --set padim.epsilon=1 --set spade:two.k=[2] --shot-list list.json
-        --captions words"""
+        --captions words --fewer-shots"""
     args = grid_options().parse_args(line.split())
     assert set(given(args, Grid)) == set(Grid.model_fields)
     assert Grid(**given(args, Grid)) == Grid(
         dataset="realiad",
         data_root=Path("data"),
         shot_selection="published",
+        fewer_shots=True,
         views=("C1", "C2"),
         backbone="ViT-B-16",
         weights="openai",

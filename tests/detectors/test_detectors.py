@@ -106,7 +106,7 @@ def test_the_paper_s_preset_is_the_paper_whatever_the_defaults(backbone):
     }
     options = {"caption": PLATE, "memory": {"joint": True}}
     config = make_detector("finegrained:paper", backbone, options).config
-    assert config.memory == MemoryConfig(radius=None, near=0, joint=True, turned=False)
+    assert config.memory == MemoryConfig(radius=None, near=0, joint=True, turned=False, finest=1)
     assert (config.losses.mean, config.losses.regularization) == (0.001, 1)
     assert (config.scoring.fusion, config.scoring.matching) == ("harmonic", "query")
     assert config.scoring.class_temperature == config.scoring.temperature == backbone.logit_scale
