@@ -208,7 +208,7 @@ def test_scoring_names_each_image(plates, tmp_path, capsys):
     bad = next((plates / "plate_a" / "test" / "hole").iterdir())
     torn = tmp_path / "torn.png"
     torn.write_bytes(b"no image")
-    part = fit(good, method="patchcore")
+    part = fit(good, method="anomalydino")
     part.save("part")
     assert main(["score", "--model", "part", str(good[0]), str(bad)]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))

@@ -284,7 +284,8 @@ class SlowFineGrained:
                     share = 0
                 mixed = share * min(near) + (1 - share) * anywhere if share else anywhere
                 here.append(scale * mixed)
-            final.append(min(max(sum(here) / len(here), 0), 1))
+            weights = [options["finest"], *[1.0] * (len(here) - 1)]
+            final.append(min(max(float(np.average(here, weights=weights)), 0), 1))
             plain.append(sum(equation_1) / len(equation_1))
         return final, plain
 
