@@ -135,8 +135,10 @@ def density_and_separation(tokens: Tensor, neighbours: int) -> tuple[Tensor, Ten
     """ρ and δ of DPC-KNN: (M,X) -> (M,), (M,), with d = ‖x−y‖ / √X.
 
     ρ is exp of minus the mean squared distance to the k nearest; δ is the distance to the nearest
-    denser token, and to the farthest of all for the densest.
+    denser token, and to the farthest of all for the densest. In float64: the densities of tokens
+    that lie near each other are all but 1, and would be equal in float32.
     """
+    tokens = tokens.double()
     scale = tokens.shape[1] ** -0.5
     k = min(neighbours, len(tokens) - 1)
     density = torch.cat(
