@@ -30,12 +30,42 @@ def sigmoid(x):
     return 1 / (1 + math.exp(-x))
 
 
+@pytest.mark.parametrize(
+    ("config", "matched", "score"),
+    [
+        ({"matching": "query"}, 2, 0.5),
+        ({"matching": "prompt"}, 1, 0.654754 * 0.401312 + 0.345246 * 0.5),
+        ({"token_wise": False}, 1, (0.832018 + 0.401312 + 0.5) / 3),
+    ],
+)
+def test_a_token_is_matched_by_the_queries_where_they_are_not_at_the_prompts(
+    config, matched, score
+):
+    """z is nearest to n̄ of the component (cosine .8, .48 to the background's), and to the q of the
+    background (.8, 0 to the component's), at T = 2. Shares: of the image unit, whose q is z itself,
+    sigmoid(1.6) = .832018, component sigmoid(−.4) = .401312, background sigmoid(0) = .5; weights by
+    n̄ sigmoid(±.64) = .654754, .345246.
+    """
+    units = UnitFeatures(
+        normal=torch.tensor([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.6, 0.8, 0.0]]),
+        abnormal=torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.6, 0.8]]),
+        queries=torch.tensor([[0.8, 0.0, 0.6], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]),
+    )
+    token, local = torch.tensor([[[0.8, 0.0, 0.6]]]), torch.tensor([1, 2])
+    for reweighting, factor in ((False, 1), (True, 1.832018)):
+        switches = ScoringConfig(**config, reweighting=reweighting)
+        scores, best = prompt_map(token, units, local, 2.0, switches)
+        assert int(best) == matched
+        assert float(scores) == pytest.approx(min(factor * score, 1), abs=1e-5)
+
+
 @pytest.mark.parametrize("reweighting", [True, False])
 @pytest.mark.parametrize(
     ("token_wise", "matching"), [(True, "query"), (True, "prompt"), (False, "prompt")]
 )
 def test_prompt_map_is_equations_4_to_7(token_wise, matching, reweighting):
-    units = UnitFeatures(unit_norm(4, 8), unit_norm(4, 8), unit_norm(4, 8))
+    normal = unit_norm(4, 8)
+    units = UnitFeatures(normal, unit_norm(4, 8), normal[[0, 3, 2, 1]])  # q of 1 is at n̄ of 3
     patches, local, temperature = unit_norm(2, 5, 8), torch.tensor([1, 3]), 3.0
     config = ScoringConfig(token_wise=token_wise, matching=matching, reweighting=reweighting)
     scores, matched = prompt_map(patches, units, local, temperature, config)
