@@ -1,6 +1,7 @@
 """What README.md and docs/ show a reader is real: commands parse, Python runs, numbers agree."""
 
 import argparse
+import json
 import re
 import runpy
 import shlex
@@ -17,6 +18,7 @@ from finegrain.captions.store import read_caption
 from finegrain.cli.main import main as finegrain
 from finegrain.detectors import DETECTORS, ON_REQUEST
 from finegrain.factory import render
+from finegrain.method.paper import PAPER, dotted
 from finegrain.serving.schemas import Checkpoint, ImageAnswer, ScoreAnswer, Timing
 
 ROOT = Path(__file__).parents[1]
@@ -203,6 +205,18 @@ def rows(page):
     lines = [line.split("|")[1:-1] for line in page.read_text().splitlines()]
     cells = [[cell.strip() for cell in line] for line in lines]
     return {tuple(row[:2]): row[2:] for row in cells if len(row) == 7 and row[1].isdecimal()}
+
+
+def test_the_paper_s_preset_is_documented_switch_by_switch():
+    """Each once, with its value, and no other."""
+    page = (ROOT / "docs/methods/finegrained.md").read_text()
+    section = page.partition("## The paper, line by line")[2].partition("\nWhere ")[0]
+    said = re.findall(r"`([a-z]+\.[a-z_]+=[^`]+)`", section)
+    values = {
+        switch: value if isinstance(value, str) else json.dumps(value)
+        for switch, value in dotted(PAPER).items()
+    }
+    assert sorted(said) == sorted(f"{switch}={value}" for switch, value in values.items())
 
 
 def test_readme_shows_the_results_that_the_site_has():
