@@ -17,12 +17,12 @@ from finegrain.studies.defaults.candidates import CANDIDATES, OF_PAPER, chosen_c
 from finegrain.studies.defaults.report import (
     METRICS,
     Line,
-    Verdict,
+    Ruling,
     against_default,
     leave_one_out,
     report,
     scores_of,
-    verdicts,
+    rulings,
 )
 from finegrain.studies.defaults.run import Results, estimate, plan
 from finegrain.studies.defaults.subjects import Subject, gather
@@ -90,14 +90,14 @@ def test_the_mean_is_of_the_metrics_that_there_are():
 )
 def test_two_kinds_of_data_have_to_speak_for_a_departure(kinds, better, worse, of_paper, text):
     compared = {str(n): against_default(lines(str(n), of)) for n, of in enumerate(kinds)}
-    (found,) = verdicts(compared, {"new"} if of_paper else ())
+    (found,) = rulings(compared, {"new"} if of_paper else ())
     assert (len(found.better), len(found.worse), found.text) == (better, worse, text)
 
 
 def test_a_single_pair_proves_nothing():
     one = {"x": {"default": [80.0], "new": [99.0]}}
     compared = {kind: against_default(lines(kind, one)) for kind in ("k", "l")}
-    assert verdicts(compared) == [Verdict("new", (), (), of_paper=False)]
+    assert rulings(compared) == [Ruling("new", (), (), of_paper=False)]
 
 
 def test_what_is_chosen_without_a_category_is_scored_on_it():

@@ -55,7 +55,7 @@ class Line(BaseModel):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Ruling:
     """On which kinds of data a candidate is better or worse than the default beyond chance."""
 
     candidate: str
@@ -108,7 +108,7 @@ def report(lines: Sequence[Line], of_paper: Container[str] = ()) -> str:
     compared = {kind: against_default(found) for kind, found in by_kind.items()}
     parts = [_head(lines)]
     parts += [f"## {kind}\n\n{_differences(found)}" for kind, found in compared.items()]
-    parts.append(f"## The rule\n\n{_rule(verdicts(compared, of_paper), list(by_kind))}")
+    parts.append(f"## The rule\n\n{_rule(rulings(compared, of_paper), list(by_kind))}")
     parts.append(f"## Leave one category out\n\n{_choices(lines, by_kind)}")
     return "\n\n".join(parts) + "\n"
 
@@ -123,9 +123,9 @@ def against_default(lines: Sequence[Line]) -> list[Comparison]:
     return compare([line.measurement for line in lines], DEFAULT, metrics=(*METRICS, MEAN))
 
 
-def verdicts(
+def rulings(
     compared: Mapping[str, Sequence[Comparison]], of_paper: Container[str] = ()
-) -> list[Verdict]:
+) -> list[Ruling]:
     """The rule on the mean of the metrics: an interval above 0 is better, one below is worse."""
     better, worse = defaultdict(list), defaultdict(list)
     names: dict[str, None] = {}
@@ -139,7 +139,7 @@ def verdicts(
             if one.interval and one.interval.high < 0:
                 worse[one.method].append(kind)
     return [
-        Verdict(name, tuple(better[name]), tuple(worse[name]), name in of_paper) for name in names
+        Ruling(name, tuple(better[name]), tuple(worse[name]), name in of_paper) for name in names
     ]
 
 
@@ -223,7 +223,7 @@ def _cell(one: Comparison) -> str:
     return f"{one.mean:.1f} ({one.difference:+.1f}{between})"
 
 
-def _rule(found: Sequence[Verdict], kinds: Sequence[str]) -> str:
+def _rule(found: Sequence[Ruling], kinds: Sequence[str]) -> str:
     rows = [
         [
             one.candidate,
