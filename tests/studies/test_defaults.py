@@ -21,8 +21,8 @@ from finegrain.studies.defaults.report import (
     against_default,
     leave_one_out,
     report,
-    scores_of,
     rulings,
+    scores_of,
 )
 from finegrain.studies.defaults.run import Results, estimate, plan
 from finegrain.studies.defaults.subjects import Subject, gather
