@@ -38,7 +38,8 @@ def test_photos_become_champions_that_judge(monkeypatch, photos, plates, tmp_pat
     told = capsys.readouterr().out
     assert "| few  |  spade |      2 |" in told
     assert "| many |  spade |      4 |" in told
-    assert "many: fitted on 4 of 5 photos, not measured, for it has no test image" in told
+    assert "many is fitted on 4 of 5 photos" in told
+    assert "many has no test image: it is fitted, not measured" in told
     assert "are missing" not in told
     assert set(Registry(uri).champions()) == {"folder/few", "folder/many"}
     part = load(directory / "trials" / "many_spade_4shot_seed0" / "checkpoint")

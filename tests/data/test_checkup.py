@@ -71,6 +71,14 @@ def test_what_is_spoilt_is_found_once_and_does_not_end_the_checkup(plates, spoil
     assert "1 problems:" in found.text()
 
 
+def test_good_photos_alone_are_no_problem_but_a_note(plates):
+    for spare in ("test", "ground_truth"):
+        shutil.rmtree(plates / "plate_a" / spare)
+    found = check(plates, shots=[5])
+    assert found.problems == []
+    assert "plate_a has no test image: it is fitted, not measured" in found.text()
+
+
 def test_more_shots_than_images_are_a_problem(plates):
     assert "6 shots were asked for" in check(plates, shots=[6]).problems[0]
 

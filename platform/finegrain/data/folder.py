@@ -71,9 +71,11 @@ def scan_folder(dataset: str, root: Path, name: str) -> Category:
         for defect in _folders(folder / "test")
         for path in _images(defect)
     )
-    if not test and (dataset != "folder" or (folder / "test").is_dir()):
+    begun = [place for place in ("test", "ground_truth") if (folder / place).is_dir()]
+    if not test and (dataset != "folder" or begun):
         raise DatasetError(f"{folder}/test holds no image; expected test/good and test/DEFECT")
-    return Category(dataset, name, root, train, test)
+    notes = () if test else (f"{name} has no test image: it is fitted, not measured",)
+    return Category(dataset, name, root, train, test, notes)
 
 
 def _folders(parent: Path) -> list[Path]:
