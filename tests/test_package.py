@@ -25,11 +25,11 @@ FLOORS = (  # lowest first; a room imports its own and what lies lower
     {"decision"},
     {"evaluation", "checkpoint"},
     {"benchmark", "tracking", "pretraining", "fitted"},
-    {"cluster", "serving"},
+    {"cluster", "serving", "watching", "pyfunc"},
     {"studies"},
     {"cli"},
 )
-WITH_CLUSTER = {"tracking", "cluster", "serving", "studies", "cli"}
+WITH_CLUSTER = {"tracking", "cluster", "serving", "pyfunc", "studies", "cli"}
 CORE = set().union(*FLOORS) - WITH_CLUSTER
 SLOW = {"timm", "open_clip", "torchvision"}  # seconds, which only those who encode shall wait
 NOT_IN_CORE = {"ray", "mlflow", "fastapi", "starlette", "pandas", "matplotlib"}

@@ -8,10 +8,10 @@
 The directory is a checkpoint like any other: the benchmark writes it and the server loads it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,11 @@ from finegrain.decision import Verdict, judge
 from finegrain.decision.calibrate import calibrate, encoded_copies
 from finegrain.decision.regions import Thresholds
 from finegrain.detectors import Detector, Prediction, detector_class, make_detector
-from finegrain.errors import ConfigError, ImageFormatError
+from finegrain.errors import ConfigError, ImageError, ImageFormatError
 
 Source = str | Path | npt.NDArray[np.uint8]  # an image: a file, or its RGB pixels (H,W,3)
 DATASET, CATEGORY = "own", "part"
+BATCH = 4  # images that are decoded at a time
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,16 @@ class FittedDetector:
         """Whether the part is rejected, where and why, as the server decides it."""
         [verdict] = judge(self.detector, [_read(image)[1]], self.thresholds)
         return verdict
+
+    def inspect_each(self, images: Iterable[Source]) -> Iterator[Verdict | ImageError]:
+        """The verdict on each image in turn, or why it can't be read; BATCH are in memory."""
+        left = iter(images)
+        while batch := list(islice(left, BATCH)):
+            readings = [_try_read(image) for image in batch]
+            pixels = [found for found in readings if not isinstance(found, ImageError)]
+            verdicts = iter(judge(self.detector, pixels, self.thresholds) if pixels else ())
+            for found in readings:
+                yield found if isinstance(found, ImageError) else next(verdicts)
 
     def save(self, directory: str | Path) -> None:
         """Write a checkpoint; the directory appears whole or not at all."""
@@ -143,6 +154,13 @@ def _caption(caption: Caption | str | Path | None, method: str) -> Caption:
     if caption is None:
         raise ConfigError(f"{method} needs the caption of the part: caption=FILE.yaml")
     return caption if isinstance(caption, Caption) else read_caption(Path(caption))
+
+
+def _try_read(image: Source) -> RgbImage | ImageError:
+    try:
+        return _read(image)[1]
+    except ImageError as error:
+        return error
 
 
 def _read(image: Source, place: int = 0) -> tuple[Shot, RgbImage]:

@@ -34,3 +34,8 @@ def tracking_uri(runs: Path | None = None) -> str:
     """
     folder = (runs or runs_folder()).resolve()
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder / 'mlflow.db'}"
+
+
+def downloads() -> Path:
+    """Where checkpoints from the registry are kept: those of the server as well."""
+    return Path("~/.cache/finegrain/serving").expanduser()

@@ -17,6 +17,7 @@ from finegrain.benchmark.trial import failed
 from finegrain.cli.main import COMMANDS, exit_status, main
 from finegrain.cli.options import given, grid_options
 from finegrain.cluster import full
+from finegrain.data.images import read_rgb
 from finegrain.errors import ConfigError
 from finegrain.serving.config import ServingConfig
 from tests.conftest import PLATE
@@ -146,6 +147,10 @@ def test_a_job_is_its_command(job, monkeypatch, capsys):
         (["caption"], "building needs --endpoint"),
         (["regions", "--backbone", "vgg"], "no backbone 'vgg'"),
         (["score", "--model", "none", "a.png"], "none is no checkpoint"),
+        (
+            ["score", "--model", "folder/none", "a.png", "--tracking-uri", "sqlite:///m.db"],
+            "folder/none is no directory and no champion",
+        ),
         (["study", "luck"], "invalid choice: 'luck'"),
         (["study", "captions", "--backbone", "vgg"], "no backbone 'vgg'"),
         (["compare", "absent", "--metric", "speed"], "no metric speed"),
@@ -220,6 +225,23 @@ def test_scoring_names_each_image(plates, tmp_path, capsys):
     first, second = csv.DictReader(io.StringIO(capsys.readouterr().out))
     assert "torn.png is not an image" in first["reason"]
     assert second["score"] == rows[1]["score"]
+
+
+def test_a_folder_is_scored_into_a_file_with_a_picture_of_each(plates, capsys):
+    good = plates / "plate_a" / "train" / "good"
+    holes = plates / "plate_a" / "test" / "hole"
+    fit(sorted(good.iterdir()), method="anomalydino").save("part")
+    line = ["score", str(holes), "--model", "part", "--out", "rows.csv", "--heatmaps", "heat"]
+    assert main(line) == 0
+    rows = list(csv.DictReader(io.StringIO(Path("rows.csv").read_text())))
+    assert [Path(row["image"]) for row in rows] == sorted(holes.iterdir())
+    assert {row["rejected"] for row in rows} == {"true"}
+    pictures = sorted(Path("heat").rglob("*.png"))
+    assert [path.name for path in pictures] == [f"{p.name}.png" for p in sorted(holes.iterdir())]
+    assert read_rgb(pictures[0]).shape == read_rgb(Path(rows[0]["image"])).shape
+    Path("empty").mkdir()
+    assert main(["score", "empty", "--model", "part"]) == 2
+    assert "empty holds no image" in capsys.readouterr().err
 
 
 def test_a_study_writes_its_table(plates, tmp_path, capsys):

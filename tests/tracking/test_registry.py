@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
+import mlflow
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
+from finegrain import fit
 from finegrain.backbones import RemoteBackbone
 from finegrain.checkpoint import count_values, read_config, save_detector
 from finegrain.decision.regions import Thresholds
 from finegrain.detectors import make_detector
-from finegrain.errors import CheckpointError, ConfigError
+from finegrain.errors import CheckpointError, ConfigError, ImageError
 from finegrain.tracking import BenchmarkRun, Registry
 from tests.databases import new_database
 from tests.decision.test_decision import tokens
@@ -161,3 +164,29 @@ def test_a_metric_that_is_unknown_or_that_no_trial_has_is_told(benchmark):
 def test_an_unknown_benchmark_is_told(place):
     with pytest.raises(ConfigError, match="no finished trial like that of nothing"):
         place.registry.benchmark_runs("nothing", method=None, shots=None, seed=None)
+
+
+def test_mlflow_itself_loads_a_champion_and_judges_with_it(place, plates, tmp_path):
+    """No pickle: the model is the checkpoint, and its verdicts are those of `finegrain.load`."""
+    good = sorted((plates / "plate_a" / "train" / "good").iterdir())
+    bad = next((plates / "plate_a" / "test" / "hole").iterdir())
+    part = fit(good, method="anomalydino", category="pyfunc")
+    part.save(tmp_path / "part")
+    run = place.client.create_run(place.experiment).info.run_id
+    place.client.log_artifacts(run, str(tmp_path / "part"), "checkpoint")
+    champion = place.registry.promote(run)
+    mlflow.set_tracking_uri(place.uri)
+    model = mlflow.pyfunc.load_model(f"models:/{champion.model}@champion")
+    rows = model.predict(pd.DataFrame({"image": [good[0].read_bytes(), bad.read_bytes()]}))
+    expected = [part.inspect(good[0]), part.inspect(bad)]
+    assert rows["score"].tolist() == pytest.approx([v.score for v in expected], abs=1e-5)
+    assert rows["rejected"].tolist() == [v.rejected for v in expected] == [False, True]
+    assert rows["reason"].tolist() == [v.reason for v in expected]
+    with pytest.raises(ImageError, match="row 1 is not an image"):
+        model.predict(pd.DataFrame({"image": [bad.read_bytes(), b"no"]}))
+    kept = place.registry.fetch(champion, champion.version, tmp_path / "cache")
+    assert not [path for path in kept.rglob("*") if path.suffix in (".pkl", ".pickle")]
+    assert (
+        "models:/finegrain-own-pyfunc@champion"
+        in place.client.get_registered_model(champion.model).description
+    )

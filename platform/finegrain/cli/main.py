@@ -27,6 +27,7 @@ from finegrain.cli import (
     serve,
     study,
     tables,
+    watch,
 )
 from finegrain.cli.command import Parser
 from finegrain.errors import InputError
@@ -42,6 +43,7 @@ COMMANDS = (
     promote.COMMAND,
     serve.COMMAND,
     score.COMMAND,
+    watch.COMMAND,
     search.COMMAND,
     ablations.COMMAND,
     regions.COMMAND,

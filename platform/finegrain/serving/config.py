@@ -25,7 +25,7 @@ class ServingConfig(BaseModel):
 
     tracking_uri: str = Field(default_factory=places.tracking_uri)
     captions: Path | None = None  # a folder of one's own before the library
-    cache: Path = Path("~/.cache/finegrain/serving")  # downloaded checkpoints
+    cache: Path = Field(default_factory=places.downloads)  # downloaded checkpoints
     poll_seconds: Seconds = 2.0  # how often champions are looked up
 
     backbone: str = _renamed("backbone", "clip", "bundled")  # that champions were fitted on

@@ -4,6 +4,7 @@ runs.py      a benchmark as a parent run with a nested run for each trial
 published.py the paper's numbers, as runs to compare with
 results.py   the trials of benchmarks, read back
 best.py      the best trial of each category
+mlmodel.py   what makes a checkpoint a model that MLflow itself can load
 server.py    a server of its own, to try things on
 registry.py  the checkpoint that is served of each category, its champion
 """

@@ -18,6 +18,7 @@ from finegrain.checkpoint import CheckpointConfig, read_config
 from finegrain.errors import CheckpointError, ConfigError
 from finegrain.files import new_directory
 from finegrain.tracking.best import BestRun, best_by_category, category_key
+from finegrain.tracking.mlmodel import MLMODEL, write_mlmodel
 from finegrain.tracking.runs import EXPERIMENT, open_client, trial_runs
 
 CHAMPION = "champion"
@@ -116,6 +117,7 @@ class Registry:
         name = model_name(config.dataset, config.category)
         if before is None:
             self._open_model(name, config)
+        self._make_model(run_id)
         source = f"runs:/{run_id}/{CHECKPOINT}"
         made = self._client.create_model_version(name, source=source, run_id=run_id)
         earlier = (*before.earlier, before.version) if before else ()
@@ -176,6 +178,15 @@ class Registry:
             raise ConfigError(f"experiment {EXPERIMENT} has no finished trial like that of {name}")
         return runs
 
+    def _make_model(self, run_id: str) -> None:
+        """Let the run's checkpoint be a model that MLflow itself can load."""
+        listed = self._client.list_artifacts(run_id, CHECKPOINT)
+        if any(Path(entry.path).name == MLMODEL for entry in listed):
+            return
+        with TemporaryDirectory() as scratch:
+            write_mlmodel(Path(scratch) / CHECKPOINT)
+            self._client.log_artifacts(run_id, str(Path(scratch) / CHECKPOINT), CHECKPOINT)
+
     def _config(self, run_id: str) -> CheckpointConfig:
         """What the run's checkpoint says of itself."""
         with TemporaryDirectory() as scratch:
@@ -200,8 +211,13 @@ class Registry:
 
     def _open_model(self, name: str, config: CheckpointConfig) -> None:
         tags = {DATASET: config.dataset, CATEGORY: config.category}
+        text = (
+            f"Finds defects on the part **{config.category}** of `{config.dataset}`. The version "
+            f"with the alias `{CHAMPION}` is served. In Python: "
+            f"`mlflow.pyfunc.load_model('models:/{name}@{CHAMPION}')`"
+        )
         try:
-            self._client.create_registered_model(name, tags=tags)
+            self._client.create_registered_model(name, tags=tags, description=text)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
