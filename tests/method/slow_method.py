@@ -218,7 +218,7 @@ class SlowFineGrained:
             self.keys = [unit_norm(q) for q in self.queries(self.normal, self.abnormal)]
         self.shots = shots
         turns = (1, 2, 3) if self.switches["memory"]["turned"] else ()
-        self.turned = [self.seen(np.rot90(image, t).copy()) for image in images for t in turns]
+        self.turned = [[self.seen(np.rot90(i, t).copy()) for t in turns] for i in images]
         return self
 
     # --- section 5: scores
@@ -243,7 +243,8 @@ class SlowFineGrained:
         s_c = self.share(seen["class"][0], 0, self.temperature(scoring["class_temperature"]))
         highest = sorted(final, reverse=True)
         tail = max(1, int(scoring.get("tail", 0) * len(final)))
-        peak = {"visual": max(plain), "map": highest[0], "tail": sum(highest[:tail]) / tail}
+        lead = sum(highest[:tail]) / tail - scoring.get("level", 0) * float(np.median(final))
+        peak = {"visual": max(plain), "map": highest[0], "tail": lead}
         square = torch.tensor(final).view(1, 1, *seen["grid"]).double()
         large = F.interpolate(square, (MAP_SIDE, MAP_SIDE), mode="bilinear", align_corners=False)
         return harmonic(s_c, peak[scoring["image"]]), gaussian_filter(large[0, 0].numpy(), SIGMA)
@@ -261,10 +262,13 @@ class SlowFineGrained:
             here, equation_1 = [], []
             for level in [*range(len(seen["levels"])), *(["joint"] if options["joint"] else [])]:
                 z, scale = level_of(seen, level)[i], 1.0
-                near, wide = [], []
-                for shot in self.shots:
+                near, wide, plain_ones = [], [], []
+                for k, shot in enumerate(self.shots):
                     for j, m in enumerate(level_of(shot, level)):
-                        distance = float(1 - z @ m) / 2
+                        others = [s for o, s in enumerate(self.shots) if o != k]
+                        usual = options["usual"] * away(m, others, level)
+                        plain_ones.append(float(1 - z @ m) / 2)
+                        distance = max(plain_ones[-1] - usual, 0)
                         wide.append(distance)
                         down, across = (
                             abs(i // columns - j // columns),
@@ -277,8 +281,14 @@ class SlowFineGrained:
                     towers = [self.spread(other) for other in range(len(seen["levels"]))]
                     scale = sum(towers) / len(towers) / self.spread("joint")
                 else:
-                    equation_1.append(min(wide))
-                turned = [float(1 - z @ m) / 2 for t in self.turned for m in level_of(t, level)]
+                    equation_1.append(min(plain_ones))
+                turned = []
+                for k, views in enumerate(self.turned):
+                    others = [t for o, views in enumerate(self.turned) if o != k for t in views]
+                    for view in views:
+                        for m in level_of(view, level):
+                            usual = options["usual"] * away(m, others, level)
+                            turned.append(max(float(1 - z @ m) / 2 - usual, 0))
                 anywhere, share = min(wide + turned), options["near"]
                 if options["radius"] is None:
                     share = 0
@@ -327,6 +337,12 @@ def unit_means(prompts):
     return normal, [unit_norm(sum(features) / len(features)) for features in every]
 
 
+def away(token, others, level):
+    """How far a token of a shot is from the most similar one of the other shots, 0 without any."""
+    distances = [float(1 - token @ m) / 2 for shot in others for m in level_of(shot, level)]
+    return min(distances, default=0)
+
+
 def level_of(seen, level):
     return seen["joint"] if level == "joint" else seen["levels"][level]
 
@@ -336,4 +352,4 @@ def unit_norm(x):
 
 
 def harmonic(a, b):
-    return 1 / (1 / a + 1 / b)
+    return 1 / (1 / a + 1 / b) if a and b else 0

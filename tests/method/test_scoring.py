@@ -134,7 +134,7 @@ def grid_tokens(count, rows, columns):
 def test_the_map_compares_with_what_lies_near(radius, joint, finest):
     """A radius of 0.3 of the side is less than a row of three and more than a column of four."""
     shots, tokens = grid_tokens(2, 3, 4), grid_tokens(2, 3, 4)
-    config = MemoryConfig(radius=radius, joint=joint, near=1, finest=finest)
+    config = MemoryConfig(radius=radius, joint=joint, near=1, finest=finest, usual=0)
     found = VisualMemory.of(shots).compare(tokens, config)[0]
 
     def distance(a, b):
@@ -166,7 +166,7 @@ def test_the_map_compares_with_what_lies_near(radius, joint, finest):
 @pytest.mark.parametrize("near", [0, 0.25, 1])
 def test_a_share_of_the_map_is_near_and_the_rest_among_turned_copies(near):
     shots, turned, tokens = grid_tokens(2, 3, 4), grid_tokens(6, 3, 4), grid_tokens(1, 3, 4)
-    config = MemoryConfig(radius=0.0, near=near, joint=False)
+    config = MemoryConfig(radius=0.0, near=near, joint=False, usual=0)
     found = VisualMemory.of(shots, turned).compare(tokens, config)[0][0]
     unit = [F.normalize(t.memories[0], dim=-1) for t in (tokens, shots, turned)]
     for i in range(12):
@@ -175,6 +175,34 @@ def test_a_share_of_the_map_is_near_and_the_rest_among_turned_copies(near):
         anywhere = min(0.5 * (1 - float(z @ m)) for level in unit[1:] for m in level.flatten(0, 1))
         expected = near * here + (1 - near) * anywhere
         assert float(found[i]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_where_the_shots_differ_a_distance_counts_less():
+    """A token of a shot lies nearer by half of its own distance to the other shot; one shot: 0."""
+    shots, tokens = grid_tokens(2, 3, 4), grid_tokens(1, 3, 4)
+    config = MemoryConfig(radius=None, joint=False, turned=False, usual=0.5)
+    found = VisualMemory.of(shots).compare(tokens, config)[0][0]
+    memory, unit = (F.normalize(t.memories[0], dim=-1) for t in (shots, tokens))
+
+    def distance(a, b):
+        return 0.5 * (1 - float(a @ b))
+
+    for i in range(12):
+        expected = min(
+            max(distance(unit[0, i], m) - 0.5 * min(distance(m, n) for n in memory[1 - k]), 0)
+            for k in range(2)
+            for m in memory[k]
+        )
+        assert float(found[i]) == pytest.approx(expected, abs=1e-6)
+    one = VisualMemory.of(shots[0:1])
+    np.testing.assert_array_equal(*one.compare(tokens, config))
+
+
+def test_what_is_usual_stays_known_where_a_shot_is_left_out():
+    """So that a left-out shot is judged as a new part is, and not by a memory that knows less."""
+    memory = VisualMemory.of(grid_tokens(2, 3, 4))
+    assert torch.equal(memory.without(0).usual[0], memory.usual[0][1:])
+    assert memory.without(0).usual[0].min() > 0
 
 
 def test_a_memory_without_a_shot_is_that_of_the_others():
@@ -190,7 +218,9 @@ def test_a_memory_without_a_shot_is_that_of_the_others():
 
 def test_the_map_without_switches_is_equation_1():
     memory, tokens = VisualMemory.of(grid_tokens(2, 3, 4)), grid_tokens(2, 3, 4)
-    plain, equation_1 = memory.compare(tokens, MemoryConfig(radius=None, joint=False))
+    plain, equation_1 = memory.compare(
+        tokens, MemoryConfig(radius=None, joint=False, finest=1, usual=0)
+    )
     np.testing.assert_array_equal(plain, equation_1)
 
 
@@ -206,14 +236,17 @@ def test_fusions_of_maps():
         np.testing.assert_allclose(fused(visual, prompt, fusion)[0], values, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("image", "peak"), [("visual", 0.3), ("map", 0.8), ("tail", 0.65)])
-def test_the_image_score_is_equation_8_in_each_reading(image, peak):
-    """H(0.4, max of Eq. 1), H(0.4, max of the map), H(0.4, mean of half of the map)."""
+@pytest.mark.parametrize(
+    ("image", "level", "peak"),
+    [("visual", 0.5, 0.3), ("map", 0.5, 0.8), ("tail", 0, 0.65), ("tail", 0.5, 0.475)],
+)
+def test_the_image_score_is_equation_8_in_each_reading(image, level, peak):
+    """H(0.4, max of Eq. 1), of the map, mean of its half, that less half its median of 0.35."""
     final, plain = torch.tensor([[0.2, 0.8, 0.1, 0.5]]), torch.tensor([[0.3, 0.1, 0.1, 0.1]])
     class_score = torch.tensor([0.4])
 
     def score(fusion):
-        config = ScoringConfig(fusion=fusion, image=image, tail=0.5)
+        config = ScoringConfig(fusion=fusion, image=image, tail=0.5, level=level)
         return float(image_scores(final, plain, class_score, config))
 
     both = 1 / (1 / 0.4 + 1 / peak)

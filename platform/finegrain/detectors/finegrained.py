@@ -37,7 +37,7 @@ from finegrain.method.training import pausing
 from finegrain.method.units import Unit, caption_units
 
 log = logging.getLogger(__name__)
-REVISION = 3  # of what a state's tensors and options mean; 0.1.0's had none
+REVISION = 4  # of what a state's tensors and options mean; 0.1.0's had none
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ class RegionConfig:
 
 @dataclass(frozen=True)
 class MemoryConfig:
-    """The memory behind the map; Eq. 1: radius null, joint and turned false, finest 1."""
+    """The memory behind the map; Eq. 1: radius null, joint and turned false, finest 1, usual 0."""
 
     __pydantic_config__ = STRICT
     radius: NotNegative | None = 0.14  # in sides of the image; None: a shot's tokens anywhere
@@ -51,6 +51,9 @@ class MemoryConfig:
     turned: bool = True  # the shots by 90, 180 and 270 degrees too
     joint: bool = True  # the joint space as one more level
     finest: Positive = 2.0  # weight of the first level, the finest; of each other: 1
+    usual: NotNegative = (
+        0.25  # share of how far the shots' token is from the other shots' that goes
+    )
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ class ScoringConfig:
     token_wise: bool = True  # off: the mean over all units, of every level, instead of the matched
     image: ImageScore = "tail"  # beside S_c: max of Eq. 1, max or tail mean of the final map
     tail: Annotated[float, Field(gt=0, le=1)] = 0.01  # share of the map's tokens in a tail mean
+    level: Annotated[float, Field(ge=0, lt=1)] = 0.5  # share of the map's median that goes from it
     matching: Matching = "prompt"  # of a token with a unit: by n̄, in shares; or by q alone
     reweighting: bool = True  # Eq. 6, 7
     fusion: Fusion = "weighted"  # the paper's: "harmonic"

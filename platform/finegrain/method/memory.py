@@ -23,10 +23,15 @@ class VisualMemory:
     Args:
         levels: (K,rows,columns,W_l) each, where they lie.
         turned: (K,M,W_l) each, of the shots' turned copies, which lie nowhere; may be none.
+        usual: (K,N) each, how far a token is from the most similar one of the other shots; 0 for a
+            single shot, which does not say.
+        usual_turned: (K,M) each, the same among the turned copies.
     """
 
     levels: tuple[Tensor, ...]
-    turned: tuple[Tensor, ...] = ()
+    turned: tuple[Tensor, ...]
+    usual: tuple[Tensor, ...]
+    usual_turned: tuple[Tensor, ...]
 
     @staticmethod
     def of(shots: PatchTokens, turned: PatchTokens | None = None) -> "VisualMemory":
@@ -34,16 +39,20 @@ class VisualMemory:
         count = len(shots)
         levels = (level.view(count, *shots.grid, -1) for level in _levels(shots))
         copies = _levels(turned) if turned is not None else ()
-        return VisualMemory(
+        return VisualMemory._of(
             tuple(levels), tuple(level.reshape(count, -1, level.shape[-1]) for level in copies)
         )
 
+    @staticmethod
+    def _of(levels: tuple[Tensor, ...], turned: tuple[Tensor, ...]) -> "VisualMemory":
+        usual = (tuple(map(_from_other_shots, part)) for part in (levels, turned))
+        return VisualMemory(levels, turned, *usual)
+
     def without(self, index: int) -> "VisualMemory":
-        """The memory of the other shots and their turned copies."""
+        """The memory of the other shots and their turned copies; what is usual stays known."""
         kept = [i for i in range(len(self.levels[0])) if i != index]
-        return VisualMemory(
-            tuple(level[kept] for level in self.levels), tuple(level[kept] for level in self.turned)
-        )
+        parts = (self.levels, self.turned, self.usual, self.usual_turned)
+        return VisualMemory(*(tuple(level[kept] for level in part) for part in parts))
 
     def state(self) -> dict[str, Tensor]:
         """The levels by name, for a checkpoint."""
@@ -56,7 +65,7 @@ class VisualMemory:
         count, turned = (
             sum(key.startswith(f"{name}.") for key in state) for name in ("memory", "turned")
         )
-        return VisualMemory(
+        return VisualMemory._of(
             tuple(state[f"memory.{i}"] for i in range(max(count, 1))),
             tuple(state[f"turned.{i}"] for i in range(turned)),
         )
@@ -67,10 +76,11 @@ class VisualMemory:
         Eq. 1: ½ · min over the memory of (1 − cos), mean over the tower's levels. Departures of the
         map: it looks among the shots' turned copies too, where there are some; a share `near` of it
         is the distance to what the shots show at about the token's place, so that a component that
-        is missing or in another's place is far from more; the first level, whose features see the
-        least around them, counts `finest` times; and the joint space counts as one more level. Its
-        distances are brought to the scale of the others: a level's is the mean distance between two
-        tokens of the shots.
+        is missing or in another's place is far from more; a token of the shots that is itself away
+        from the other shots lies nearer by the share `usual` of that, for there good parts differ;
+        the first level, whose features see the least around them, counts `finest` times; and
+        the joint space counts as one more level. Its distances are brought to the scale of the
+        others: a level's is the mean distance between two tokens of the shots.
         """
         plain, found = [], []
         radius = config.radius if config.near > 0 else None
@@ -78,14 +88,15 @@ class VisualMemory:
             is_joint = level == len(self.levels) - 1
             if is_joint and not config.joint:
                 continue
-            near, anywhere = _nearest(seen, memory, radius)
-            wide = anywhere
+            known = config.usual * self.usual[level]
+            near, wide = _nearest(seen, memory, radius, known)
             if self.turned:
-                wide = torch.minimum(anywhere, _nearest(seen, self.turned[level], None)[1])
+                known = config.usual * self.usual_turned[level]
+                wide = torch.minimum(wide, _nearest(seen, self.turned[level], None, known)[1])
             mixed = wide if radius is None else config.near * near + (1 - config.near) * wide
             found.append(self._joint_scale * mixed if is_joint else mixed)
             if not is_joint:
-                plain.append(anywhere)
+                plain.append(_nearest(seen, memory, None)[1])
         found[0] = config.finest * found[0]
         total = torch.stack(found).sum(0) / (len(found) - 1 + config.finest)
         return total.clamp(0, 1), torch.stack(plain).mean(0)
@@ -117,15 +128,19 @@ def _levels(tokens: PatchTokens) -> tuple[Tensor, ...]:
     return tuple(F.normalize(level, dim=-1) for level in (*tokens.memories, tokens.patches))
 
 
-def _nearest(tokens: Tensor, memory: Tensor, radius: float | None) -> tuple[Tensor, Tensor]:
+def _nearest(
+    tokens: Tensor, memory: Tensor, radius: float | None, known: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """(B,N,W), (K,rows,columns,W) -> twice (B,N): within the radius in rows and columns, anywhere.
 
-    The same twice where the radius is None; the memory need lie on no grid then.
+    The same twice where the radius is None; the memory need lie on no grid then. `known` (K,N) is
+    taken from the distances to each token of the memory.
     """
-    known = memory.flatten(0, -2)
+    every = memory.flatten(0, -2)
+    lead = 0 if known is None else 2 * known.flatten()
     near, anywhere = [], []
     for some in torch.split(tokens, CHUNK):
-        cosines = some @ known.T  # (b,N,K·N)
+        cosines = some @ every.T + lead  # (b,N,K·N)
         anywhere.append(cosines.amax(-1))
         if radius is not None:
             far = ~_near(memory.shape[1], memory.shape[2], radius).to(cosines.device)
@@ -133,6 +148,18 @@ def _nearest(tokens: Tensor, memory: Tensor, radius: float | None) -> tuple[Tens
             near.append(by_place.masked_fill(far, -torch.inf).amax(-1))
     distances = [((1 - torch.cat(found)) / 2).clamp(0, 1) for found in (near or anywhere, anywhere)]
     return distances[0], distances[1]
+
+
+def _from_other_shots(level: Tensor) -> Tensor:  # (K,...,W) -> (K,N)
+    """How far each token is from the most similar one of the other shots; 0 for a single shot."""
+    shots = level.flatten(1, -2)
+    if len(shots) == 1:
+        return shots.new_zeros(shots.shape[:2])
+    found = []
+    for index in range(len(shots)):
+        others = torch.cat([shots[:index], shots[index + 1 :]])
+        found.append(_nearest(shots[index : index + 1], others, None)[1])
+    return torch.cat(found)
 
 
 @lru_cache(maxsize=8)

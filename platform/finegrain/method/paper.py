@@ -30,6 +30,7 @@ PAPER: Final[Mapping[str, Mapping[str, object]]] = {
         "joint": False,
         "turned": False,
         "finest": 1.0,
+        "usual": 0.0,
     },
     "losses": {
         "weighting": "losses",  # 3.4: "larger learning weights"; the published code: tokens

@@ -100,8 +100,9 @@ def image_scores(patches: Tensor, plain: Tensor, image: Tensor, config: ScoringC
 
     What stands out is the maximum of Eq. 1 as the published code has it ("visual"), of the final
     map as the paper's text has it ("map"), or the mean of the final map's highest tokens ("tail"),
-    which is steadier than one of them. A fusion of one side alone has no other side's part:
-    "visual" no S_c, and "prompt" no Eq. 1.
+    which is steadier than one of them, less a share `level` of the map's median: an image that is a
+    little farther from the shots everywhere has no defect for that. A fusion of one side alone has
+    no other side's part: "visual" no S_c, and "prompt" no Eq. 1.
 
     Args:
         patches: (B,N) the final map.
@@ -111,9 +112,11 @@ def image_scores(patches: Tensor, plain: Tensor, image: Tensor, config: ScoringC
     """
     if config.image == "visual":
         peak = plain.amax(1)
+    elif config.image == "map":
+        peak = patches.amax(1)
     else:
-        count = int(config.tail * patches.shape[1]) if config.image == "tail" else 1
-        peak = patches.topk(max(1, count), dim=1).values.mean(1)
+        highest = patches.topk(max(1, int(config.tail * patches.shape[1])), dim=1).values
+        peak = highest.mean(1) - config.level * patches.quantile(0.5, dim=1)
     if config.fusion == "visual":
         return peak
     if config.fusion == "prompt" and config.image == "visual":

@@ -13,6 +13,7 @@ VALUES: Mapping[str, Sequence[Any]] = {
     "memory.near": (0.0, 0.25, 0.5, 1.0),
     "memory.joint": (False, True),
     "memory.finest": (1.0, 2.0),
+    "memory.usual": (0.0, 0.25),
     "scoring.image": ("visual", "map", "tail"),
     "scoring.temperature": (None, "log"),
     "scoring.matching": ("query", "prompt"),
