@@ -1,12 +1,15 @@
 """Runs as MLflow itself gives them back, from a real database."""
 
+import json
 import socket
 import time
+from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from finegrain.data.shots import Shot
 from finegrain.places import tracking_uri
 from finegrain.serving.config import ServingConfig
 from finegrain.tracking import BenchmarkRun
@@ -126,3 +129,22 @@ def test_a_variant_may_have_what_mlflow_forbids_in_a_name(store):
     record(run, "a", params={"m:x+y.k": 1}, metrics={"m:x+y_4shot_image_auroc": 1.0})
     data = children(uri, run)["a"].data
     assert (data.params, data.metrics) == ({"m:x_y.k": "1"}, {"m:x_y_4shot_image_auroc": 1.0})
+
+
+def test_the_photos_of_a_fit_are_its_input(store):
+    """By hash: the same photos have the same digest wherever they lie, others have another."""
+    uri, artifacts = store
+    run = BenchmarkRun(uri, "inputs", artifacts, None)
+    first, second = "a" * 64, "b" * 64
+    record(run, "gear", shots=[Shot(Path("x/1.png"), first), Shot(Path("x/2.png"), second)])
+    record(run, "moved", shots=[Shot(Path("y/1.png"), first), Shot(Path("y/2.png"), second)])
+    record(run, "other", shots=[Shot(Path("x/1.png"), first)])
+    record(run, "none")
+    inputs = {name: child.inputs.dataset_inputs for name, child in children(uri, run).items()}
+    [gear], [moved], [other] = (inputs[name] for name in ("gear", "moved", "other"))
+    assert json.loads(gear.dataset.source) == [
+        {"path": "x/1.png", "sha256": first},
+        {"path": "x/2.png", "sha256": second},
+    ]
+    assert gear.dataset.digest == moved.dataset.digest != other.dataset.digest
+    assert inputs["none"] == []

@@ -138,6 +138,7 @@ class Recorder:
             if result.status == "ok"
             else [],
             failed=result.status == "failed",
+            shots=result.support,
         )
 
     def _summarize(self, trials: Sequence[Trial], results: Mapping[str, TrialResult]) -> None:

@@ -4,16 +4,20 @@ Written through MlflowClient with explicit run ids, so that nothing depends on a
 process or thread.
 """
 
+import json
 import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID
+
+from finegrain.data.shots import Shot
 
 EXPERIMENT = "finegrain"
 TRIAL, DIGEST = "finegrain.trial", "finegrain.result_sha256"
@@ -97,6 +101,7 @@ class BenchmarkRun:
         tags: Mapping[str, str],
         artifacts: Sequence[Path],
         failed: bool,
+        shots: Sequence[Shot] = (),
     ) -> None:
         """Record a trial's result as a nested run, in place of an older or unfinished one."""
         old = self._recorded.get(name)
@@ -106,6 +111,8 @@ class BenchmarkRun:
             self._client.delete_run(old.info.run_id)
         child = self._create(name, {MLFLOW_PARENT_RUN_ID: self.run_id, TRIAL: name, DIGEST: digest})
         self._log(child, params, metrics, tags, artifacts)
+        if shots:
+            self._client.log_inputs(child, [_dataset(f"{name} shots", shots)])
         self._client.set_terminated(child, "FAILED" if failed else "FINISHED")
         self._recorded[name] = self._client.get_run(child)
 
@@ -177,6 +184,14 @@ class BenchmarkRun:
                 self._client.log_artifacts(run_id, str(path), path.name)
             else:
                 self._client.log_artifact(run_id, str(path))
+
+
+def _dataset(name: str, shots: Sequence[Shot]) -> DatasetInput:
+    """The photos of a fit as MLflow's input: places and hashes, and one digest of them all."""
+    files = [{"path": str(shot.path), "sha256": shot.sha256} for shot in shots]
+    digest = sha256("".join(shot.sha256 for shot in shots).encode()).hexdigest()[:36]
+    found = Dataset(name, digest, "local", json.dumps(files), profile=f'{{"images": {len(files)}}}')
+    return DatasetInput(found, [InputTag(MLFLOW_DATASET_CONTEXT, "fitting")])
 
 
 def _allowed(name: str) -> str:
