@@ -1,4 +1,4 @@
-"""What travels between the deployments; tokens as fp16 arrays where they fit, pictures as encoded bytes.
+"""What travels between the deployments; tokens as fp16 arrays where they fit, pictures as files.
 
 B images of a request that could be read, N patches, D and W_l widths as in PatchTokens.
 """
