@@ -14,7 +14,7 @@ a dot is nobody's image.
 
 from pathlib import Path
 
-from finegrain.data.images import SUFFIXES
+from finegrain.data.formats import SUFFIXES
 from finegrain.data.samples import GOOD, Category, Sample, check_files
 from finegrain.errors import DatasetError
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from finegrain.data.images import SUFFIXES
+from finegrain.data.formats import SUFFIXES
 from finegrain.data.known import KnownDataset
 from finegrain.data.samples import GOOD, Category, Sample
 from finegrain.errors import ConfigError, DatasetError
