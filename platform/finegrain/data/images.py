@@ -8,6 +8,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from finegrain.data.formats import FORMATS, HEAD, kind_of, without_texts
+from finegrain.data.listing import images
 from finegrain.errors import DatasetError, ImageError, ImageFormatError, ImageSizeError
 
 MAX_BYTES = 64 * 2**20
@@ -67,12 +68,20 @@ def deep_range(data: bytes, source: str = "image") -> tuple[int, int] | None:
 
 
 def read_mask(path: Path, height: int, width: int) -> npt.NDArray[np.bool_]:
-    """A mask file -> (H,W), true where it is `marked`.
+    """A mask file -> (H,W), true where it is `marked`; a folder of them is marked by any.
 
     Raises:
         DatasetError: the mask is not of its image's size.
     """
-    return marked(mask_values(path, height, width))
+    return np.logical_or.reduce([marked(layer) for layer in mask_layers(path, height, width)])
+
+
+def mask_layers(path: Path, height: int, width: int) -> list[Values]:
+    """The values of a mask file, or of each in a folder of them; errors as for `read_mask`."""
+    paths = images(path) if path.is_dir() else [path]
+    if not paths:
+        raise DatasetError(f"{path} holds no mask; add some, or remove the folder")
+    return [mask_values(one, height, width) for one in paths]
 
 
 def mask_values(path: Path, height: int, width: int) -> Values:
