@@ -5,6 +5,7 @@ import gc
 import importlib
 import warnings
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -125,3 +126,16 @@ def test_a_slot_that_nobody_holds_is_no_longer_followed(shelf):
         assert list(scorer._slots) == []
     finally:
         scorer.close()
+
+
+def test_a_category_is_counted_by_its_address(graph, monkeypatch):
+    """Ray's metrics raise on what is not ASCII, after the score was there."""
+    counted, meters = [], graph.RayMeters()
+    stub = SimpleNamespace(inc=lambda tags: counted.append(tags))
+    monkeypatch.setattr(meters, "_requests", stub)
+    meters.request("folder/螺母 #1", 200, "3")
+    meters.request("factory/gear", 200, "3")
+    assert [tags["category"] for tags in counted] == [
+        "folder/%E8%9E%BA%E6%AF%8D%20%231", "factory/gear",
+    ]  # fmt: skip
+    graph.RayMeters().request("folder/螺母", 422, "")

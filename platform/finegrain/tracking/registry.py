@@ -46,8 +46,8 @@ class Champion:
 
 
 def model_name(dataset: str, category: str) -> str:
-    """What a category's registered model is called."""
-    return f"finegrain-{dataset}-{category}"
+    """What a category's registered model is called; MLflow takes no colon."""
+    return f"finegrain-{dataset}-{category}".replace(":", "%3A")
 
 
 class Registry:
