@@ -193,10 +193,13 @@ def test_exif_orientation_is_applied():
         (encoded(Image.fromarray(GRADIENT), "GIF"), "is not an image"),
         (encoded(Image.fromarray(np.zeros((400, 400), np.uint8)))[:90], "damaged or cut short"),
         (encoded(Image.fromarray(GRADIENT), "JPEG")[:350], "damaged or cut short"),
-        (encoded(Image.fromarray(GRADIENT), "GIF"), "it is GIF, which is not read; save it as one"),
-        (encoded(Image.fromarray(GRADIENT), "PPM"), "it is PPM, which is not read"),
+        (
+            encoded(Image.fromarray(GRADIENT), "GIF"),
+            "is not an image that is read: it is GIF; needed PNG",
+        ),
+        (encoded(Image.fromarray(GRADIENT), "PPM"), "it is PPM; needed"),
         (encoded(Image.new("L", (4, 7))), "needed 8 pixels a side, of the longer one at least"),
-        (b"\0\0\0\x1cftypheic and so on", "it is HEIC or AVIF, which is not read"),
+        (b"\0\0\0\x1cftypheic and so on", "it is HEIC or AVIF; needed"),
         (b"II*\0" + bytes(40), "is not an image that can be read: a TIFF of a rare kind"),
     ],
 )

@@ -107,9 +107,8 @@ def marked(values: Values) -> npt.NDArray[np.bool_]:
     return np.asarray(values >= white / 2 if top >= white / 2 else values > 0)
 
 
-def open_image(data: bytes, source: str, max_pixels: int | None = None) -> Image.Image:
+def open_image(data: bytes, source: str) -> Image.Image:
     """The image by its header alone, nothing decoded yet; errors as for `decode_rgb`."""
-    max_pixels = max_pixels or MAX_PIXELS
     if not data:
         raise ImageError(f"{source} is empty; needed {', '.join(FORMATS)}")
     try:
@@ -117,14 +116,14 @@ def open_image(data: bytes, source: str, max_pixels: int | None = None) -> Image
     except UnidentifiedImageError as error:
         raise ImageFormatError(_unread(data, source)) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageSizeError(f"{source} has more than {max_pixels:,} pixels") from error
+        raise ImageSizeError(f"{source} has more than {MAX_PIXELS:,} pixels") from error
     except MemoryError:
         raise
     except Exception as error:  # decoders raise anything
         raise ImageError(f"{source} is damaged or cut short: {error}") from error
     size = f"{source} is {image.width}x{image.height}"
-    if image.width * image.height > max_pixels:
-        raise ImageSizeError(f"{size}; at most {max_pixels:,} pixels are read")
+    if image.width * image.height > MAX_PIXELS:
+        raise ImageSizeError(f"{size}; at most {MAX_PIXELS:,} pixels are read")
     if max(image.size) < MIN_SIDE:
         raise ImageSizeError(f"{size}; needed {MIN_SIDE} pixels a side, of the longer one at least")
     return image
@@ -134,8 +133,8 @@ def _unread(data: bytes, source: str) -> str:
     kind, needed = kind_of(data[:HEAD]), ", ".join(FORMATS)
     if kind in FORMATS:
         return f"{source} is not an image that can be read: a {kind} of a rare kind, or damaged"
-    what = f"it is {kind}, which is not read; save it as one of" if kind else "needed"
-    return f"{source} is not an image; {what} {needed}"
+    found = f" that is read: it is {kind}" if kind else ""
+    return f"{source} is not an image{found}; needed {needed}"
 
 
 def _decode(data: bytes, source: str) -> tuple[Image.Image, str]:
