@@ -1,5 +1,6 @@
 """Champions in a real registry."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,24 @@ def test_a_checkpoint_for_another_backbone_is_refused_and_the_old_one_stays(plac
         registry.promote(other)
     assert registry.champion("folder", "washer") == before
     assert registry.promote(other, other_backbone=True).earlier == (before.version,)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"detector": "winclip"}, "winclip needs windows of the image"),
+        ({"detector": "patchcore", "backbone": "pixels-256"}, r"the image itself \(pixels-256\)"),
+        ({"thresholds": {"image": float("nan"), "pixel": 1.0}}, "image threshold is nan"),
+    ],
+)
+def test_what_no_server_can_score_with_is_not_promoted(place, changed, told):
+    run = place.run("bolt")
+    config = json.loads((place.folder / run / "config.json").read_text()) | changed
+    (place.folder / run / "config.json").write_text(json.dumps(config))
+    place.client.log_artifacts(run, str(place.folder / run), "checkpoint")
+    with pytest.raises(CheckpointError, match=told):
+        place.registry.promote(run)
+    assert place.registry.champion("folder", "bolt") is None
 
 
 def test_a_run_without_a_checkpoint_is_refused(place):
