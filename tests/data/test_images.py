@@ -59,6 +59,7 @@ def tiff_of(values):
     [
         (tiff_of(DEEP.astype(np.float32) / 3830), "floats from 0 to 1, and nothing says"),
         (tiff_of(DEEP.astype(np.float32) - 7.5), "floats from -7.5 to 3822.5, and nothing"),
+        (tiff_of(np.full((16, 24), np.nan, np.float32)), "floats that are no numbers"),
         (tiff_of(DEEP.astype(np.int32) * 1000), "integers from 0 to 3.83e"),
         (tiff_of(DEEP), "16 bits, but no value above 3,839 of 65,535"),
         (encoded(Image.fromarray(DEEP)), "16 bits, but no value above 3,839 of 65,535"),

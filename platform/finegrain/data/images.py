@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ TURNS = {
     6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
 
-Values = npt.NDArray[np.generic]  # (H,W) of whatever type a file holds
+Values = npt.NDArray[Any]  # (H,W) of whatever type a file holds
 
 
 def decode_rgb(data: bytes, source: str = "image") -> npt.NDArray[np.uint8]:
@@ -73,7 +74,8 @@ def read_mask(path: Path, height: int, width: int) -> npt.NDArray[np.bool_]:
     Raises:
         DatasetError: the mask is not of its image's size.
     """
-    return np.logical_or.reduce([marked(layer) for layer in mask_layers(path, height, width)])
+    layers = [marked(layer) for layer in mask_layers(path, height, width)]
+    return np.asarray(np.any(layers, axis=0))
 
 
 def mask_layers(path: Path, height: int, width: int) -> list[Values]:
@@ -175,16 +177,21 @@ def _to_rgb(image: Image.Image, raw: str, source: str) -> Image.Image:
     """8-bit RGB; PIL would clip deep grey at 255 instead of scaling it."""
     if image.mode in ("I", "F"):
         values = np.asarray(image)
+        finite = values[np.isfinite(values)]
+        span = (
+            f"from {finite.min():g} to {finite.max():g}" if finite.size else "that are no numbers"
+        )
         kind = "floats" if image.mode == "F" else "32-bit or signed integers"
         raise ImageFormatError(
-            f"{source} holds {kind} from {np.nanmin(values):g} to {np.nanmax(values):g}, and "
-            f"nothing says which is white; {REMEDY}"
+            f"{source} holds {kind} {span}, and nothing says which is white; {REMEDY}"
         )
-    grey, black = image.mode.startswith("I;16"), image.getextrema() == (0, 0)
-    if grey:
-        image = Image.fromarray((_sixteen(image, raw) >> 8).astype(np.uint8))
+    checked = ";16" in raw
+    if image.mode.startswith("I;16"):
+        values = _sixteen(image, raw)
+        checked = raw != "I;12" and bool(values.any())  # black is black at any depth
+        image = Image.fromarray((values >> 8).astype(np.uint8))
     rgb = image.convert("RGB")
-    if (grey or ";16" in raw) and raw != "I;12" and not (grey and black):
+    if checked:
         _check_span(rgb, source)
     return rgb
 
@@ -193,14 +200,14 @@ def _sixteen(image: Image.Image, raw: str) -> npt.NDArray[np.uint16]:
     """Grey values of 65535."""
     values = np.asarray(image).astype(np.uint16)
     if raw == "I;12":  # packed, so that white is known
-        values = (values << 4) | (values >> 8)
+        values = ((values << 4) | (values >> 8)).astype(np.uint16)
     white_is_zero = getattr(image, "tag_v2", {}).get(ExifTags.Base.PhotometricInterpretation) == 0
-    return WHITE - values if white_is_zero else values
+    return ~values if white_is_zero else values
 
 
 def _check_span(rgb: Image.Image, source: str) -> None:
     """ImageFormatError where 16 bits hold 8, 10, 12 or 14: all would be read as nearly black."""
-    highest = max(high for _, high in rgb.getextrema())
+    highest = int(np.asarray(rgb).max())
     if highest < DARKEST:
         raise ImageFormatError(
             f"{source} has 16 bits, but no value above {256 * highest + 255:,} of {WHITE:,}: it "
