@@ -25,3 +25,11 @@ def test_ten_methods_at_two_shot_numbers_line_up():
 
 def test_the_rule_of_a_narrow_column_is_still_markdown():
     assert markdown(["a", "p"], [["b", "–"]]).splitlines()[1] == "| -- | -: |"
+
+
+def test_names_in_wide_letters_line_up_in_a_terminal():
+    first, rule, nut, case = markdown(["a", "p"], [["螺母", "1"], ["Gehäuse", "2"]]).splitlines()
+    assert nut == "| 螺母    |  1 |"  # two letters of two places each
+    assert case == "| Gehäuse |  2 |"
+    assert len(first) == len(rule) == len(case) == len(nut) + 2
+    assert markdown(["a"], [["a\u0308b"], ["abc"]]).splitlines()[2] == "| a\u0308b  |"

@@ -7,12 +7,16 @@ when it is first used, so that `import finegrain` costs nothing.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from finegrain.loopback import stay_local
+
 if TYPE_CHECKING:
     from finegrain.decision import Verdict
     from finegrain.detectors import Detector, Prediction
     from finegrain.fitted import FittedDetector, fit, load
 
 __all__ = ["Detector", "FittedDetector", "Prediction", "Verdict", "fit", "load"]
+
+stay_local()  # before anything asks over HTTP, or imports MLflow
 
 _HOMES = {
     "Detector": "finegrain.detectors",

@@ -1,7 +1,7 @@
 """A fitted detector as a directory: what it is in config.json, what it learned in safetensors."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from math import prod
 from pathlib import Path
@@ -10,15 +10,18 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from finegrain.backbones import Backbone
 from finegrain.data.shots import Shot
-from finegrain.decision.regions import Thresholds
+from finegrain.decision import Thresholds
+from finegrain.decision.verdict import check_thresholds
 from finegrain.detectors import Detector, make_detector
-from finegrain.errors import CheckpointError, InputError
+from finegrain.errors import CheckpointError, InputError, ScoreError
 from finegrain.files import new_directory, write_json
 
 FORMAT = 1
+HIGHEST = 1e6  # of a threshold: no method scores a part near it
 CONFIG, WEIGHTS = "config.json", "detector.safetensors"
 
 
@@ -49,7 +52,13 @@ def save_detector(
     shots: Sequence[Shot],
     thresholds: Thresholds | None = None,
 ) -> None:
-    """Write a fitted detector; the directory appears whole or not at all."""
+    """Write a fitted detector; the directory appears whole or not at all.
+
+    Raises:
+        CheckpointError: a threshold or something learned is no finite number.
+    """
+    state = {name: value.contiguous() for name, value in detector.state().items()}
+    check_sound(thresholds, state, f"{detector.name} of {category}")
     config = CheckpointConfig(
         format=FORMAT,
         finegrain=version("finegrain"),
@@ -65,8 +74,26 @@ def save_detector(
     )
     with new_directory(directory) as scratch:
         write_json(scratch / CONFIG, config.model_dump(mode="json"))
-        tensors = {name: value.contiguous() for name, value in detector.state().items()}
-        save_file(tensors, scratch / WEIGHTS)
+        save_file(state, scratch / WEIGHTS)
+
+
+def check_sound(
+    thresholds: Thresholds | None, state: Mapping[str, Tensor], source: str | Path
+) -> None:
+    """CheckpointError where a detector of these would accept every part, whatever it shows."""
+    try:
+        check_thresholds(thresholds)
+    except ScoreError as error:
+        raise CheckpointError(f"{source}: {error}") from error
+    for name, value in vars(thresholds).items() if thresholds else ():
+        if isinstance(value, float) and not 0 < value < HIGHEST:
+            raise CheckpointError(
+                f"{source}: the {name} threshold is {value:g}; needed one above 0 and below "
+                f"{HIGHEST:g}. Fit again"
+            )
+    for name, tensor in state.items():
+        if not tensor.isfinite().all():
+            raise CheckpointError(f"{source}: its tensor {name} has values that are not finite")
 
 
 def read_config(directory: Path) -> CheckpointConfig:
@@ -78,11 +105,13 @@ def read_config(directory: Path) -> CheckpointConfig:
             raise CheckpointError(
                 f"{directory} has checkpoint format {found}; this version reads {FORMAT}"
             )
-        return CheckpointConfig.model_validate(content)
+        config = CheckpointConfig.model_validate(content)
     except FileNotFoundError as error:
         raise CheckpointError(f"{directory} is no checkpoint: {CONFIG} is missing") from error
     except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, ValidationError) as error:
         raise CheckpointError(f"{directory / CONFIG} is damaged: {error}") from error
+    check_sound(config.thresholds, {}, directory / CONFIG)
+    return config
 
 
 def count_values(directory: Path) -> int:
@@ -112,7 +141,9 @@ def load_detector(directory: Path, backbone: Backbone) -> Detector:
         )
     try:
         detector = make_detector(config.detector, backbone, config.options, seed=config.seed)
-        detector.load_state(load_file(directory / WEIGHTS))
+        state = load_file(directory / WEIGHTS)
+        check_sound(None, state, directory / WEIGHTS)
+        detector.load_state(state)
     except KeyError as error:
         raise CheckpointError(
             f"{directory} was written by another version ({config.finegrain}): its tensor "

@@ -7,6 +7,7 @@ InputError
 ├── DatasetError            a folder, category, mask or shot is missing or contradicts another
 ├── ConfigError             an unknown name or an option out of its range
 ├── CheckpointError         a saved detector is incomplete, damaged or for another backbone
+├── ScoreError              a score, a map or a threshold is no finite number
 └── UndefinedMetricError    the metric has no value on this data
 """
 
@@ -37,6 +38,10 @@ class ConfigError(InputError):
 
 class CheckpointError(InputError):
     """A saved detector is incomplete, damaged or for another backbone."""
+
+
+class ScoreError(InputError):
+    """A score, a map or a threshold is no finite number, so that nothing can be decided by it."""
 
 
 class UndefinedMetricError(InputError):

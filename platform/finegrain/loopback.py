@@ -1,5 +1,6 @@
 """What keeps a Ray that is started here on this machine's loopback, and free ports on it."""
 
+import os
 import socket
 
 ENVIRONMENT = {
@@ -7,6 +8,23 @@ ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+
+
+def stay_local() -> None:
+    """Nothing on loopback goes through a proxy, and MLflow reports its use to nobody.
+
+    For this process and all that it starts. What the user has set of MLflow stays.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    if any(os.environ.get(name) or os.environ.get(name.upper()) for name in PROXIES):
+        for name in ("no_proxy", "NO_PROXY"):  # libraries differ in which they read
+            listed = os.environ.get(name) or os.environ.get(name.swapcase(), "")
+            named = [host.strip() for host in listed.split(",") if host.strip()]
+            if "*" not in named:
+                os.environ[name] = ",".join(dict.fromkeys([*named, *LOOPBACK]))
 
 
 def free_ports(count: int) -> list[int]:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
+from unicodedata import combining, east_asian_width
 
 UNDEFINED = "–"
 SHOWN = ("image_auroc", "pixel_auroc", "aupro_30", "image_ap", "pixel_f1")
@@ -34,7 +35,7 @@ class Row:
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """An aligned Markdown table: first column to the left, the others to the right."""
     lines = [list(header), *(list(row) for row in rows)]
-    widths = [max(2, *(len(line[column]) for line in lines)) for column in range(len(header))]
+    widths = [max(2, *(_width(line[column]) for line in lines)) for column in range(len(header))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     return "\n".join(
         "| " + " | ".join(_pad(cell, widths[i], i) for i, cell in enumerate(line)) + " |"
@@ -43,7 +44,14 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _pad(cell: str, width: int, column: int) -> str:
-    return cell.ljust(width) if column == 0 else cell.rjust(width)
+    space = " " * (width - _width(cell))
+    return cell + space if column == 0 else space + cell
+
+
+def _width(cell: str) -> int:
+    """Places in a terminal: a Chinese letter has two, an accent of its own none."""
+    wide = sum(east_asian_width(letter) in "WF" for letter in cell)
+    return len(cell) + wide - sum(map(bool, map(combining, cell)))
 
 
 def summary(rows: Sequence[Row]) -> str:

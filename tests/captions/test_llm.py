@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from finegrain.captions.chat import BudgetSpentError, CallBudget, Chat, ChatError, Endpoint
-from finegrain.captions.llm import LONGEST_SIDE, Order, build_captions
+from finegrain.captions.llm import LONGEST_SIDE, Order, build_captions, last_object
 from finegrain.captions.store import read_caption
 from finegrain.errors import ConfigError
 from tests.conftest import PLATE
@@ -141,6 +141,26 @@ def test_a_good_answer_is_stored_with_its_provenance(build, image, tmp_path):
     sent = Image.open(io.BytesIO(base64.b64decode(url.removeprefix("data:image/jpeg;base64,"))))
     assert max(sent.size) == LONGEST_SIDE
     assert "kidney-shaped" in question["messages"][0]["content"]  # the closed lists are told
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '<think>Is it {"name": "plate"}? No: {braces}.</think>\n{}',
+        '<think>{"half": </think>```json\n{}\n```',
+        '<think>never closed, with {"a": 1} in it\n{}',
+        'A draft: {"object": {"name": "x"}}. The answer: {} I hope so.',
+    ],
+)
+def test_the_last_whole_object_of_an_answer_counts(answer):
+    assert last_object(answer.replace("{}", GOOD)) == RECORD
+
+
+@pytest.mark.parametrize("broken", [GOOD.replace("{", "{broken, ", 1), '{"a":' * 100_000 + "}"])
+def test_an_object_within_a_broken_one_does_not_count(build, broken):
+    (built,), server, _ = build([broken, GOOD])
+    assert (built.status, built.questions) == ("built", 2)
+    assert "no JSON object" in str(server.seen[1][1]["messages"][-1])
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The checkup finds what was spoilt, and nothing where nothing was."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -69,6 +70,147 @@ def test_what_is_spoilt_is_found_once_and_does_not_end_the_checkup(plates, spoil
     assert found.categories[0].mask_faults == ({("hole", fault): 1} if fault else {})
     assert found.categories[1].train == 5
     assert "1 problems:" in found.text()
+
+
+def rewritten(path, change, **options):
+    """The picture's pixels (64,64,3), changed and stored under the same name or that suffix."""
+    suffix = options.pop("suffix", path.suffix)
+    changed = change(np.asarray(Image.open(path)))
+    path.unlink()
+    Image.fromarray(changed).save(path.with_suffix(suffix), **options)
+
+
+def deep(factor):
+    return lambda pixels: pixels[..., 0].astype(np.uint16) * factor
+
+
+SPOILT = {
+    "floats": (
+        lambda a: rewritten(
+            a / "test/good/001.png", lambda p: p[..., 0].astype(np.float32) / 255, suffix=".tif"
+        ),
+        "holds floats from .* by one and the same factor",
+    ),
+    "12 bits": (
+        lambda a: rewritten(a / "test/good/001.png", deep(16)),
+        "16 bits, but no value above .* by one and the same factor",
+    ),
+    "32 bits": (
+        lambda a: rewritten(
+            a / "train/good/001.png", lambda p: p[..., 0].astype(np.int32), suffix=".tif"
+        ),
+        "holds 32-bit or signed integers",
+    ),
+    "good of another name": (
+        lambda a: (a / "test/good").rename(a / "test/OK_images"),
+        "sounds normal, but would count as a defect; give --good 'OK_images'",
+    ),
+    "text named png": (
+        lambda a: (a / "train/good/notes.png").write_text("taken on Monday"),
+        r"notes\.png is not an image",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", SPOILT)
+def test_each_fault_that_makes_numbers_wrong_is_a_problem(plates, fault):
+    spoil, message = SPOILT[fault]
+    spoil(plates / "plate_a")
+    found = check(plates, shots=[5])
+    [problem] = found.problems
+    assert re.search(message, problem), problem
+    assert not found.text().endswith("Nothing is wrong.")
+
+
+ODD = {
+    "grey mask": (
+        lambda a: rewritten(
+            a / "ground_truth/hole/001_mask.png",
+            lambda m: m.astype(np.uint8) * 255, suffix=".jpg", quality=40,
+        ),
+        "has grey levels; what is darker than half of white is good",
+    ),
+    "small defect": (
+        lambda a: large(a / "test/hole/001.png", a / "ground_truth/hole/001_mask.png"),
+        "1 regions of plate_a's masks are smaller than a pixel of the map and count as one",
+    ),
+    "GIF beside": (
+        lambda a: (a / "test/hole/004.gif").write_bytes(b"GIF89a"),
+        r"hole/004\.gif beside the images is not read; move it away",
+    ),
+    "folder within": (
+        lambda a: shutil.copytree(a / "test/good", a / "test/good/Monday"),
+        r"test/good/Monday beside the images is not read; move it away",
+    ),
+    "narrow": (
+        lambda a: rewritten(a / "test/good/001.png", lambda p: p[:20]),
+        "plate_a has 1 images like 64x20; they become square when they are encoded, by more than 2",
+    ),
+    "two depths": (
+        lambda a: rewritten(a / "test/good/001.png", deep(257)),
+        "plate_a has 1 images of 16 bits and 12 of 8: are they of one brightness",
+    ),
+    "no good test image": (
+        lambda a: shutil.rmtree(a / "test/good"),
+        "plate_a has no good test image: image AUROC has no value",
+    ),
+}  # fmt: skip
+
+
+def large(image, mask_file):
+    """An image of 1200 pixels a side with a defect of 2 x 2."""
+    Image.open(image).resize((1200, 1200)).save(image)
+    marks = np.zeros((1200, 1200), np.uint8)
+    marks[601:603, 601:603] = 255
+    Image.fromarray(marks).save(mask_file)
+
+
+@pytest.mark.parametrize("oddity", ODD)
+def test_what_is_odd_is_a_warning_while_numbers_stay_right(plates, oddity):
+    spoil, message = ODD[oddity]
+    spoil(plates / "plate_a")
+    found = check(plates)
+    assert found.problems == []
+    [warning] = found.warnings
+    assert re.search(message, warning), warning
+    text = found.text()
+    assert "1 warnings:" in text
+    assert not text.endswith("Nothing is wrong.")
+
+
+LEFT = {
+    "checkpoints": lambda a: shutil.copytree(a / "test/good", a / "test/.ipynb_checkpoints"),
+    "thumbs": lambda a: (a / "test/hole/Thumbs.db").write_bytes(b"x"),
+    "mac": lambda a: (a / "train/good/._000.png").write_bytes(b"Mac OS X"),
+    "texts": lambda a: (a / "license.txt").write_text("CC"),
+    "upper case": lambda a: [
+        path.rename(path.with_suffix(".PNG")) for path in (a / "ground_truth/hole").iterdir()
+    ],
+}
+
+
+@pytest.mark.parametrize("left", LEFT)
+def test_what_systems_leave_is_not_wrong(plates, left):
+    before = check(plates).text()
+    LEFT[left](plates / "plate_a")
+    assert check(plates).text() == before
+    assert before.endswith("Nothing is wrong.")
+
+
+def test_the_range_of_deep_images_is_told(plates):
+    for path in (plates / "plate_a").glob("t*/*/*.png"):
+        rewritten(path, deep(257))
+    found = check(plates, categories=["plate_a"])
+    assert found.problems == found.warnings == []
+    assert re.search(r"plate_a: 13 images of 16 bits hold \d+ to \d+ of 65535", found.text())
+
+
+def test_the_name_of_good_folders_is_taken(plates):
+    for place in ("train", "test"):
+        (plates / "plate_a" / place / "good").rename(plates / "plate_a" / place / "ok")
+    found = check(plates, categories=["plate_a"], good="ok")
+    assert found.text().endswith("Nothing is wrong.")
+    assert (found.categories[0].good, found.categories[0].defects) == (4, {"hole": 4})
 
 
 def test_good_photos_alone_are_no_problem_but_a_note(plates):

@@ -244,3 +244,65 @@ def test_an_image_is_read_by_its_suffix_in_capitals(tmp_path):
     write_mvtec(tmp_path, "bottle")
     picture(tmp_path / "bottle/train/good/900.JPG")
     assert names(load_category("mvtec", tmp_path, "bottle").train)[-1] == "900.JPG"
+
+
+# What differs by the names of its folders alone
+
+
+def write_loco(root, name):
+    for folder, count in (("train/good", 3), ("validation/good", 2), ("test/good", 2)):
+        for index in range(count):
+            picture(root / name / folder / f"{index:03}.png", index)
+    for kind in ("logical_anomalies", "structural_anomalies"):
+        picture(root / name / "test" / kind / "000.png", 9)
+        mask(root / name / "ground_truth" / kind / "000/000.png")
+    mask(root / name / "ground_truth/logical_anomalies/000/001.png", value=254)
+
+
+def write_btad(root, name):
+    for folder in ("train/ok", "test/ok", "test/ko"):
+        picture(root / name / folder / "0000.bmp", len(folder))
+    mask(root / name / "ground_truth/ko/0000.png")
+
+
+def write_ad2(root, name):
+    for folder in ("train/good", "validation/good", "test_public/good", "test_private"):
+        picture(root / name / folder / "000_regular.png", len(folder))
+    picture(root / name / "test_public/bad/000_regular.png", 5)
+    mask(root / name / "test_public/ground_truth/bad/000_regular_mask.png")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "below", "name", "write", "train", "tests"),
+    [
+        ("mvtec_loco", "mvtec_loco_anomaly_detection", "pushpins", write_loco, 3,
+         [("good", False), ("good", False), ("logical_anomalies", True),
+          ("structural_anomalies", True)]),
+        ("btad", "BTech_Dataset_transformed", "01", write_btad, 1,
+         [("bad", True), ("good", False)]),
+        ("mvtec_ad2", "mvtec_ad_2", "can", write_ad2, 1, [("bad", True), ("good", False)]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("deep", [True, False])
+def test_layouts_of_other_names(tmp_path, dataset, below, name, write, train, tests, deep):
+    root = tmp_path / below if deep else tmp_path
+    write(root, name)
+    assert prepare_dataset(dataset, tmp_path, [name]) == [name]
+    found = load_category(dataset, tmp_path, name)
+    assert len(found.train) == train
+    assert [(s.defect.replace("ko", "bad"), bool(s.mask)) for s in found.test] == tests
+    marked = [read_mask(sample.mask, SIDE, SIDE).sum() for sample in found.test if sample.mask]
+    assert marked == [1] * len(marked)
+    assert found.notes == found.ignored == ()
+    with pytest.raises(DatasetError, match="is described by "):
+        prepare_dataset(dataset, tmp_path.parent / "absent")
+
+
+def test_what_systems_leave_in_realiad_is_no_part_and_no_image(tmp_path):
+    root = write_realiad(tmp_path / "usb_root", "usb")
+    before = load_category("realiad", root, "usb", ["all"])
+    for place in ("OK", "OK/S0001", "NG", "NG/QS", "NG/QS/S0001"):
+        for hidden in (".ipynb_checkpoints", "@eaDir"):
+            shutil.copytree(root / "usb/OK/S0002", root / "usb" / place / hidden)
+        shutil.copy(before.train[0], root / "usb" / place / f"._{before.train[0].name}")
+    assert load_category("realiad", root, "usb", ["all"]) == before

@@ -7,6 +7,7 @@ from finegrain.backbones import encode
 from finegrain.decision import Component, Region, Thresholds, decide, judge
 from finegrain.decision.verdict import reason
 from finegrain.detectors import Prediction, make_detector
+from finegrain.errors import InputError, ScoreError
 from tests.conftest import striped
 
 SPOT = Region(box=(10, 20, 31, 40), area=0.013, score=0.4, component="bolts", caption="four bolts")
@@ -41,6 +42,27 @@ def hand_made():
     maps[0, 2:, 3] = (0.6, 0.9)
     matched = np.array([[1, 1, 1, 2], [1, 1, 1, 1]], np.int16)
     return Prediction(np.array([0.7, 0.2], np.float32), maps, matched)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", ["score", "map"])
+def test_what_is_not_finite_is_no_prediction(value, place):
+    """Each comparison with NaN is false, so that such a part would be accepted."""
+    whole = hand_made()
+    scores, maps = whole.image_scores.copy(), whole.anomaly_maps.copy()
+    if place == "score":
+        scores[1] = value
+    else:
+        maps[1, 3, 3] = value
+    with pytest.raises(ScoreError, match=r"the score or the map of image 2 of 2 is no finite"):
+        Prediction(scores, maps, whole.matched)
+    assert issubclass(ScoreError, InputError)  # a benchmark's trial fails by it, and isn't retried
+
+
+@pytest.mark.parametrize("thresholds", [Thresholds(np.nan, 0.4), Thresholds(0.5, np.inf)])
+def test_what_is_not_finite_is_no_threshold(thresholds):
+    with pytest.raises(ScoreError, match=r"threshold is (nan|inf); it must be finite"):
+        decide(hand_made(), thresholds, [(40, 80), (8, 8)], units=UNITS, grid=(2, 2))
 
 
 def test_each_image_gets_its_own_decision_regions_and_components():

@@ -1,16 +1,19 @@
 """What every detector must do, and each against its paper's formula written slowly."""
 
+import json
 from dataclasses import fields
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from scipy.ndimage import gaussian_filter
 
 from finegrain.backbones import PatchTokens, RemoteBackbone, encode
 from finegrain.backbones.windows import pooled
-from finegrain.checkpoint import load_detector, save_detector
+from finegrain.checkpoint import load_detector, read_config, save_detector
 from finegrain.data.shots import Shot
+from finegrain.decision import Thresholds
 from finegrain.detectors import DETECTORS, make_detector
 from finegrain.detectors.maps import to_pixels
 from finegrain.detectors.patchcore import greedy_coreset, locally_aware
@@ -329,6 +332,40 @@ def saved(images, backbone, tmp_path):
 def test_a_damaged_checkpoint_says_what_is_wrong(saved, backbone, spoil, message):
     spoil(saved)
     with pytest.raises(CheckpointError, match=message):
+        load_detector(saved, backbone)
+
+
+UNSOUND = [float("nan"), float("inf"), 1e9, 0.0, -1.0]
+
+
+@pytest.mark.parametrize("value", UNSOUND)
+@pytest.mark.parametrize("kind", ["image", "pixel"])
+def test_thresholds_that_accept_every_part_are_neither_saved_nor_loaded(
+    saved, backbone, images, value, kind
+):
+    thresholds = Thresholds(**{"image": 0.5, "pixel": 0.5, kind: value})
+    detector = make_detector("patchcore", backbone).fit(images[0][:1])
+    with pytest.raises(CheckpointError, match=f"the {kind} threshold is"):
+        save_detector(detector, saved, dataset="d", category="c", shots=[], thresholds=thresholds)
+    config = json.loads((saved / "config.json").read_text())
+    config["thresholds"] = {"image": 0.5, "pixel": 0.5, kind: value}
+    (saved / "config.json").write_text(json.dumps(config))
+    for reader in (read_config, lambda path: load_detector(path, backbone)):
+        with pytest.raises(CheckpointError, match=rf"config\.json: the {kind} threshold is"):
+            reader(saved)
+
+
+def test_learned_values_that_are_not_finite_are_neither_saved_nor_loaded(saved, backbone, images):
+    detector = make_detector("patchcore", backbone).fit(images[0][:1])
+    state = detector.state()
+    [name] = [name for name, value in state.items() if value.is_floating_point()]
+    broken = {**state, name: state[name].clone(memory_format=torch.contiguous_format)}
+    broken[name].view(-1)[7] = torch.nan
+    detector.load_state(broken)
+    with pytest.raises(CheckpointError, match=f"tensor {name} has values that are not finite"):
+        save_detector(detector, saved, dataset="d", category="c", shots=[])
+    save_file(broken, saved / "detector.safetensors")
+    with pytest.raises(CheckpointError, match=f"tensor {name} has values that are not finite"):
         load_detector(saved, backbone)
 
 

@@ -4,13 +4,18 @@ import asyncio
 import gc
 import importlib
 import warnings
+from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 
 from finegrain.checkpoint import save_detector
 from finegrain.decision import Thresholds
 from finegrain.detectors import make_detector
 from finegrain.serving.config import ServingConfig
+from finegrain.serving.messages import EncodedImages, ReadImage, halved
 from finegrain.serving.scorer import Scorer
 from finegrain.tracking import Champion
 from tests.decision.test_decision import Tokens, tokens
@@ -88,6 +93,29 @@ def test_a_category_that_was_opened_again_still_follows_its_champion(shelf, grap
         replica._scorer.close()
 
 
+def sent(values):
+    """An encoder's answer for one image whose tokens all are the given number."""
+    whole = tokens(1, 0.1, seed=3)
+    large = tuple(torch.full_like(memory, values) for memory in whole.memories)
+    moved = replace(whole, memories=large)
+    return EncodedImages((ReadImage(8, 8),), backbone=(Tokens.name, Tokens.weights_hash),
+                         decode_ms=0, encode_ms=0, batch_images=1, **halved(moved))  # fmt: skip
+
+
+def test_large_tokens_travel_as_they_are_and_no_score_is_a_refusal(shelf):
+    assert sent(0.25).memories[0].dtype == np.float16
+    assert (sent(1e6).memories[0] == 1e6).all()  # half precision ends at 65504
+    scorer = Scorer(shelf, (Tokens.name, Tokens.weights_hash), shelf.folder, poll_seconds=60)
+    try:
+        slot = scorer.open("d/c")
+        assert scorer.score(slot, sent(1e6)).images[0].rejected is True
+        refused = scorer.score(slot, sent(float("nan")))
+        assert (refused.status, refused.code) == (500, "no_score")
+        assert "image 1 of 1 is no finite number" in refused.message
+    finally:
+        scorer.close()
+
+
 def test_a_slot_that_nobody_holds_is_no_longer_followed(shelf):
     scorer = Scorer(shelf, (Tokens.name, Tokens.weights_hash), shelf.folder, poll_seconds=60)
     try:
@@ -98,3 +126,16 @@ def test_a_slot_that_nobody_holds_is_no_longer_followed(shelf):
         assert list(scorer._slots) == []
     finally:
         scorer.close()
+
+
+def test_a_category_is_counted_by_its_address(graph, monkeypatch):
+    """Ray's metrics raise on what is not ASCII, after the score was there."""
+    counted, meters = [], graph.RayMeters()
+    stub = SimpleNamespace(inc=lambda tags: counted.append(tags))
+    monkeypatch.setattr(meters, "_requests", stub)
+    meters.request("folder/螺母 #1", 200, "3")
+    meters.request("factory/gear", 200, "3")
+    assert [tags["category"] for tags in counted] == [
+        "folder/%E8%9E%BA%E6%AF%8D%20%231", "factory/gear",
+    ]  # fmt: skip
+    graph.RayMeters().request("folder/螺母", 422, "")

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from benchmarks.load import closed_loop, open_loop
+from finegrain.data.images import MAX_BYTES, MAX_PIXELS
 from finegrain.decision import Verdict
 from finegrain.evaluation.figures import png
 from finegrain.serving.client import AsyncClient, Client, ScoringError
@@ -284,3 +285,32 @@ def test_a_refusal_of_the_graph_is_the_answer():
 
     with pytest.raises(ServiceError, match="none can be loaded"):
         score(service(Refusing()))
+
+
+def blank(width, height):
+    return png(np.zeros((height, width, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("limits", "images", "told"),
+    [
+        ({"max_pixels": 255}, [IMAGE], r"image 1 is 16x16; at most 255 .*\(max_pixels\)"),
+        ({"max_image_bytes": 20}, [IMAGE], r"bytes; at most 20 are taken \(max_image_bytes\)"),
+        ({"max_images": 2}, [IMAGE] * 3, r"at most 2 are taken \(max_images\)"),
+        ({"max_request_pixels": 600}, [IMAGE, blank(20, 20)],
+         r"656 pixels; at most 600 are taken at once \(max_request_pixels\)"),
+    ],
+)  # fmt: skip
+def test_a_limit_is_told_by_its_setting(limits, images, told):
+    async def never(_call):
+        raise AssertionError("asked")
+
+    with pytest.raises(ServiceError, match=told) as caught:
+        score(service(FakeGraph(never), **limits), images)
+    assert caught.value.refusal.status == 413
+
+
+def test_a_server_takes_what_a_benchmark_reads():
+    config = ServingConfig()
+    assert (config.max_pixels, config.max_image_bytes) == (MAX_PIXELS, MAX_BYTES)
+    assert config.max_image_bytes <= config.max_body_bytes

@@ -1,5 +1,6 @@
 """Champions in a real registry."""
 
+import json
 from pathlib import Path
 
 import mlflow
@@ -14,6 +15,7 @@ from finegrain.decision.regions import Thresholds
 from finegrain.detectors import make_detector
 from finegrain.errors import CheckpointError, ConfigError, ImageError
 from finegrain.tracking import BenchmarkRun, Registry
+from finegrain.tracking.runs import latest_run
 from tests.databases import new_database
 from tests.decision.test_decision import tokens
 
@@ -59,6 +61,26 @@ def test_promotions_are_remembered_and_taken_back(place):
     assert (third.version, third.earlier) == ("3", ("1",))
 
 
+@pytest.mark.parametrize(
+    "name", ["螺母 #1", "50% off?", "it's", 'a "b"', "M8:20", "a+b&c=d;é", "."]
+)
+def test_a_category_of_any_name_has_its_champion(place, tmp_path, name):
+    champion = place.registry.promote(place.run(name))
+    assert place.registry.champion("folder", name) == champion
+    assert place.registry.champions()[f"folder/{name}"] == champion
+    fetched = place.registry.fetch(champion, champion.version, tmp_path)
+    assert read_config(fetched).category == name
+
+
+@pytest.mark.parametrize("name", ["it's", 'say "nut"', 'it\'s "both"', "50% #1", "螺母", "a\\b"])
+def test_a_benchmark_of_any_name_is_found(place, name):
+    for other in (name, "other", name):
+        last = place.client.create_run(place.experiment, run_name=other).info.run_id
+    found = latest_run(place.client, name)
+    assert (found.info.run_id, found.info.run_name) == (last, name)
+    assert latest_run(place.client, f"{name}!") is None
+
+
 def test_a_checkpoint_for_another_backbone_is_refused_and_the_old_one_stays(place):
     registry = place.registry
     before = registry.promote(place.run("washer"))
@@ -67,6 +89,24 @@ def test_a_checkpoint_for_another_backbone_is_refused_and_the_old_one_stays(plac
         registry.promote(other)
     assert registry.champion("folder", "washer") == before
     assert registry.promote(other, other_backbone=True).earlier == (before.version,)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"detector": "winclip"}, "winclip needs windows of the image"),
+        ({"detector": "patchcore", "backbone": "pixels-256"}, r"the image itself \(pixels-256\)"),
+        ({"thresholds": {"image": float("nan"), "pixel": 1.0}}, "image threshold is nan"),
+    ],
+)
+def test_what_no_server_can_score_with_is_not_promoted(place, changed, told):
+    run = place.run("bolt")
+    config = json.loads((place.folder / run / "config.json").read_text()) | changed
+    (place.folder / run / "config.json").write_text(json.dumps(config))
+    place.client.log_artifacts(run, str(place.folder / run), "checkpoint")
+    with pytest.raises(CheckpointError, match=told):
+        place.registry.promote(run)
+    assert place.registry.champion("folder", "bolt") is None
 
 
 def test_a_run_without_a_checkpoint_is_refused(place):

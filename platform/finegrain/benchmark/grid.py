@@ -49,9 +49,16 @@ class DataChoice(Record):
     views: Annotated[tuple[str, ...], Flag(metavar="VIEW")] = Field(
         default=(), description="of realiad: C1 to C5, or all [C1]"
     )
+    good: Annotated[str, Flag(metavar="NAME")] = Field(
+        default="good", description="of folder: what its folders of normal images are called"
+    )
 
 
-LATER = ("shot_selection", "views")  # newer than the first results: at their defaults not hashed
+LATER = (
+    "shot_selection",
+    "views",
+    "good",
+)  # newer than the first results: at their defaults not hashed
 
 
 class BackboneChoice(Record):

@@ -36,7 +36,9 @@ class _OnDisk(DataChoice):
     def files_of(self, category: str) -> Category:
         """The files of one of the categories; errors as for `data.load_category`."""
         published = self.shot_selection == "published"
-        return load_category(self.dataset, self.data_root, category, self.views, published)
+        return load_category(
+            self.dataset, self.data_root, category, self.views, published, self.good
+        )
 
 
 class Benchmark(BackboneChoice, _OnDisk):
@@ -128,7 +130,7 @@ def resolve(grid: Grid, *, beside: Path) -> Benchmark:
     root = (grid.data_root or beside / "data" / grid.dataset).resolve()
     grid = grid.model_copy(update={"views": choose_views(grid.dataset, grid.views)})
     check_selection(grid)
-    chosen = prepare_dataset(grid.dataset, root, grid.categories)
+    chosen = prepare_dataset(grid.dataset, root, grid.categories, good=grid.good)
     found = {
         "data_root": root,
         "weights": weights,

@@ -27,7 +27,7 @@ from finegrain.checkpoint import save_detector
 from finegrain.data import Category
 from finegrain.data.images import read_rgb
 from finegrain.data.published import published_notes
-from finegrain.data.shots import Shot, check_no_leak, file_sha256, select_shots, shots_at
+from finegrain.data.shots import Shot, check_no_leak, drawable, file_sha256, select_shots, shots_at
 from finegrain.decision.calibrate import calibrate, encoded_copies
 from finegrain.decision.regions import Thresholds
 from finegrain.detectors import Detector, Prediction, make_detector
@@ -173,12 +173,17 @@ def shot_paths(trial: Trial, category: Category) -> tuple[Path, ...]:
 
 
 def _notes(trial: Trial, category: Category) -> tuple[str, ...]:
+    images, notes = len(drawable(category)), category.notes
+    if strays := len(category.train) - images:
+        notes += (
+            f"{strays} files among {category.name}'s training images are no images, and never "
+            "drawn: `finegrain check` names them",
+        )
     if not category.test:
-        kept = f"{category.name} is fitted on {trial.shots} of {len(category.train)} photos"
-        return (*category.notes, kept)
+        return (*notes, f"{category.name} is fitted on {trial.shots} of {images} photos")
     if trial.shot_selection == "seeded":
-        return category.notes
-    return category.notes + published_notes(trial.dataset, trial.category, trial.shots)
+        return notes
+    return notes + published_notes(trial.dataset, trial.category, trial.shots)
 
 
 def _shares_above(

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import io
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from finegrain.files import write_json, write_text
 PROMPT_VERSION = "1"
 LONGEST_SIDE = 768  # of the image that is sent
 CORRECTIONS = 3  # answers that may be sent back, a caption
+MOST_STARTS = 200  # braces that are tried as the answer's first
 FAILED = "failed"  # below the captions' folder: the last answer of each that failed
 
 
@@ -128,9 +130,8 @@ def _build(order: Order, folder: Path, chat: Chat) -> Built:
 
 def read_answer(answer: str, order: Order, made_by: Provenance) -> tuple[Caption | None, str]:
     """The caption in an answer, or None and what is wrong with it."""
-    start, end = answer.find("{"), answer.rfind("}")
     try:
-        record: Mapping[str, Any] = json.loads(answer[start : end + 1])
+        record = last_object(answer)
         return Caption.model_validate(
             {
                 **record,
@@ -139,10 +140,27 @@ def read_answer(answer: str, order: Order, made_by: Provenance) -> tuple[Caption
                 "provenance": made_by,
             }
         ), ""
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         return None, f"the answer is no JSON object: {error}"
     except ValidationError as error:
         return None, faults(error)
+
+
+def last_object(answer: str) -> Mapping[str, Any]:
+    """The last whole JSON object of an answer: a model may think aloud before, with braces.
+
+    Raises:
+        JSONDecodeError, RecursionError: there is none.
+    """
+    told = answer.rpartition("</think>")[2]
+    start, end = told.find("{"), told.rfind("}") + 1
+    places = [match.start() for match in re.finditer(r"\{", told[:end])][:MOST_STARTS]
+    for place in places:  # the outermost that reaches to the last brace
+        try:
+            return dict(json.loads(told[place:end]))
+        except json.JSONDecodeError:
+            continue
+    return dict(json.loads(told[max(start, 0) : end]))  # what is wrong with the whole
 
 
 def first_question(order: Order) -> list[Message]:

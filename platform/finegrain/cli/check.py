@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
         found = Checkup(
             grid.dataset, grid.data_root.resolve(), categories=grid.categories,
             views=grid.views, shots=grid.shots, seeds=grid.seeds,
-            published=grid.shot_selection == "published", progress=show,
+            published=grid.shot_selection == "published", good=grid.good, progress=show,
         ).run()  # fmt: skip
     print(found.text())
     return 1 if found.problems else 0

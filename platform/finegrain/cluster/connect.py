@@ -3,6 +3,7 @@
 import logging
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import ray
 
@@ -20,6 +21,11 @@ class Share:
         if self.cpus <= 0 or self.gpus < 0:
             raise ConfigError(
                 f"a trial needs more than 0 CPUs and at least 0 GPUs; got {self.cpus}, {self.gpus}"
+            )
+        if self.gpus > 1 and self.gpus % 1:
+            raise ConfigError(
+                "a trial has a fraction of one GPU, or whole ones; got --gpus-per-trial "
+                f"{self.gpus:g}"
             )
 
     @property
@@ -50,6 +56,37 @@ def connect() -> None:
     if not ray.is_initialized():
         # "local" even where a cluster's address lies in /tmp/ray: that one may be long dead
         ray.init(os.environ.get("RAY_ADDRESS") or "local", log_to_driver=False)
+
+
+def check_fits(share: Share) -> None:
+    """ConfigError where no node of a cluster that can't grow has what a trial asks for.
+
+    Ray would wait for such a node for ever.
+    """
+    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    most = {"CPU": there.get("CPU", 0.0), "GPU": there.get("GPU", 0.0)}
+    fits = share.cpus <= most["CPU"] and share.gpus <= most["GPU"]
+    if fits and (share.cpus > 1 or share.gpus):  # of all nodes; but a trial runs on one
+        fits = any(
+            share.cpus <= node["Resources"].get("CPU", 0)
+            and share.gpus <= node["Resources"].get("GPU", 0)
+            for node in ray.nodes()  # type: ignore[no-untyped-call]
+            if node["Alive"]
+        )
+    if not fits and not _may_grow():
+        raise ConfigError(
+            f"a trial asks for {share.cpus:g} CPUs and {share.gpus:g} GPUs, which no node has; the "
+            f"whole cluster has {most['CPU']:g} CPUs and {most['GPU']:g} GPUs. "
+            "Lower --cpus-per-trial or --gpus-per-trial, or join a cluster that has more"
+        )
+
+
+def _may_grow() -> bool:
+    """Whether an autoscaler may bring nodes: of `ray up`, of KubeRay, or one that Ray knows of."""
+    if Path("~/ray_bootstrap_config.yaml").expanduser().exists():
+        return True
+    known = ray._private.state.state.get_max_resources_from_cluster_config()
+    return known is not None or "KUBERAY_GEN_RAY_START_CMD" in os.environ
 
 
 def slots(share: Share) -> int:

@@ -7,6 +7,7 @@ from finegrain.benchmark.store import load
 from finegrain.cluster.connect import Share
 from finegrain.cluster.full import Tell, begin, full_benchmark
 from finegrain.data.folder import good_photos, list_categories
+from finegrain.data.listing import folders
 from finegrain.errors import DatasetError
 from finegrain.places import begun_folder, tracking_uri
 from finegrain.tracking import Registry
@@ -73,7 +74,7 @@ def find_parts(photos: Path) -> tuple[Path, tuple[str, ...]]:
     own = good_photos(photos)
     if not own:
         return photos, tuple(list_categories(photos))
-    beside = [entry.name for entry in photos.iterdir() if entry.is_dir() and good_photos(entry)]
+    beside = [entry.name for entry in folders(photos) if good_photos(entry)]
     if own[0].parent == photos and beside:
         raise DatasetError(
             f"{photos} holds photos beside folders of photos ({', '.join(sorted(beside))}); "

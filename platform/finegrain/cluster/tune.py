@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 from ray import tune
 from ray.tune import Callback, FailureConfig, RunConfig, TuneConfig
 
-from finegrain.cluster.connect import Share
+from finegrain.cluster.connect import Share, check_fits
 
 Worker = TypeVar("Worker")
 Config = dict[str, Any]  # of one of Tune's trials
@@ -68,7 +68,11 @@ def run_tune(
         plan: which trials, how many, in what order.
         space: name -> value or domain; None where a search algorithm has its own.
         retries: of a trial that died.
+
+    Raises:
+        ConfigError: the cluster can never give a trial its share.
     """
+    check_fits(share)
     with snapshots() as folder:
         tune.Tuner(
             tune.with_resources(trainable, share.resources),

@@ -5,13 +5,17 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
+
 from finegrain.data import KNOWN, Category, Sample, scan_category
 from finegrain.data.findings import CategoryFindings, Findings, Twins
 from finegrain.data.folder import list_categories
-from finegrain.data.images import decode_rgb, read_bytes, read_mask
+from finegrain.data.images import decode_rgb, deep_range, marked, mask_layers, read_bytes
 from finegrain.data.likeness import Look, look
+from finegrain.data.masks import small_regions
 from finegrain.data.published import check_published, published_indices, published_notes
-from finegrain.data.shots import select_shots, shots_at
+from finegrain.data.samples import GOOD
+from finegrain.data.shots import drawable, select_shots, shots_at
 from finegrain.errors import ConfigError, DatasetError, ImageError, InputError
 from finegrain.factory import CATEGORIES, FACTORIES
 
@@ -37,13 +41,14 @@ class Checkup:
         shots: Sequence[int] = (1, 2, 4),
         seeds: Sequence[int] = (0, 1, 2),
         published: bool = False,
+        good: str = GOOD,
         progress: Progress | None = None,
     ) -> None:
-        self._dataset, self._root, self._views = dataset, root, views
+        self._dataset, self._root, self._views, self._good = dataset, root, views, good
         self._shots, self._seeds, self._published = shots, seeds, published
         self._progress = progress
         self._done = self._total = 0
-        present, known = _present(dataset, root)
+        present, known = _present(dataset, root, good)
         if published:
             check_published(dataset, categories or (), shots, views)
         self._chosen = [name for name in categories or known if name in present]
@@ -62,12 +67,12 @@ class Checkup:
     def _scan(self, found: CategoryFindings) -> Category | None:
         try:
             category = scan_category(
-                self._dataset, self._root, found.name, self._views, self._published
+                self._dataset, self._root, found.name, self._views, self._published, self._good
             )
         except DatasetError as error:
             found.problems.append(str(error))
             return None
-        found.notes = category.notes
+        found.notes, found.ignored = category.notes, category.ignored
         if self._published:
             for count in self._shots:
                 found.notes += published_notes(self._dataset, found.name, count)
@@ -100,7 +105,10 @@ class Checkup:
             if self._published:
                 chosen = [published_indices(category, count) for count in self._shots]
                 return [shots_at(category, indices) for indices in chosen]
-            return [select_shots(category, max(self._shots), seed) for seed in self._seeds]
+            most = max(self._shots)
+            if most <= len(category.train):  # where strays lack, they are the problem
+                most = min(most, len(drawable(category)))
+            return [select_shots(category, most, seed) for seed in self._seeds]
         except DatasetError as error:
             found.problems.append(str(error))
             return []
@@ -115,6 +123,7 @@ class Checkup:
         try:
             data = read_bytes(path)
             image = decode_rgb(data, str(path))
+            found.ranges.append(deep_range(data, str(path)))
         except ImageError as error:
             found.problems.append(str(error))
             return None
@@ -126,7 +135,7 @@ class Checkup:
         if sample.mask is None:
             if self._dataset in KNOWN:  # in other folders masks are optional
                 found.mask_fault(sample.defect, "missing", f"{sample.path} has no mask")
-        elif not sample.mask.is_file():
+        elif not sample.mask.exists():
             problem = f"{sample.path} has no mask; expected {sample.mask}"
             found.mask_fault(sample.defect, "missing", problem)
         elif size:
@@ -135,11 +144,16 @@ class Checkup:
 
 def _check_mask(sample: Sample, path: Path, size: tuple[int, int], found: CategoryFindings) -> None:
     try:
-        mask = read_mask(path, height=size[1], width=size[0])
+        layers = mask_layers(path, height=size[1], width=size[0])
     except InputError as error:
         fault = "unreadable" if isinstance(error, ImageError) else "other size"
         found.mask_fault(sample.defect, fault, str(error))
         return
+    mask = np.logical_or.reduce([marked(layer) for layer in layers])
+    if any(((layer > 0) & ~marked(layer)).any() for layer in layers):
+        found.grey_masks.append(path)
+    if small := small_regions(mask):
+        found.small_regions[path] = small
     if not mask.any():
         found.mask_fault(sample.defect, "empty", f"mask {path} is all black, but the image is bad")
 
@@ -166,12 +180,12 @@ def _compare(
             found.twins.append(Twins(shot, other, levels, correlation))
 
 
-def _present(dataset: str, root: Path) -> tuple[list[str], Sequence[str]]:
+def _present(dataset: str, root: Path, good: str) -> tuple[list[str], Sequence[str]]:
     """The categories on disk, and those that belong there."""
     if dataset in KNOWN:
         return KNOWN[dataset].present(root), KNOWN[dataset].categories
     if dataset not in (*FACTORIES, "folder"):
         known = ", ".join((*FACTORIES, "folder", *KNOWN))
         raise ConfigError(f"no dataset {dataset!r}; known: {known}")
-    present = list_categories(root)
+    present = list_categories(root, good)
     return present, sorted(CATEGORIES) if dataset in FACTORIES else present

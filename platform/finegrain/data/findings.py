@@ -6,6 +6,7 @@ from pathlib import Path
 
 from finegrain.tables import UNDEFINED, markdown
 
+STRETCHED = 2  # the longer side over the shorter
 LISTED = 30  # lines of a list, before the rest is only counted
 FAULTS = ("missing", "unreadable", "other size", "empty")  # of a mask
 
@@ -33,6 +34,50 @@ class CategoryFindings:
     problems: list[str] = field(default_factory=list)
     twins: list[Twins] = field(default_factory=list)
     notes: tuple[str, ...] = ()
+    ignored: tuple[Path, ...] = ()  # pictures that are not read
+    ranges: list[tuple[int, int] | None] = field(default_factory=list)  # of 16 bits; None: 8
+    grey_masks: list[Path] = field(default_factory=list)  # with pixels between black and half
+    small_regions: dict[Path, int] = field(default_factory=dict)  # mask -> below a map's pixel
+
+    def warnings(self) -> list[str]:
+        """What a user should know, while all numbers stay right."""
+        found = []
+        if self.ignored:
+            found.append(_some(self.ignored, "beside the images is not read; move it away"))
+        if self.grey_masks:
+            found.append(
+                _some(self.grey_masks, "has grey levels; what is darker than half of white is good")
+            )
+        if self.small_regions:
+            found.append(
+                f"{sum(self.small_regions.values())} regions of {self.name}'s masks are smaller "
+                "than a pixel of the map and count as one: "
+                + _some(list(self.small_regions), "has such")
+            )
+        deep = [one for one in self.ranges if one]
+        if deep and len(deep) < len(self.ranges):
+            found.append(
+                f"{self.name} has {len(deep)} images of 16 bits and {len(self.ranges) - len(deep)} "
+                "of 8: are they of one brightness?"
+            )
+        if stretched := [size for size in self.sizes if max(size) > STRETCHED * min(size)]:
+            width, height = max(stretched, key=lambda size: max(size) / min(size))
+            found.append(
+                f"{self.name} has {len(stretched)} images like {width}x{height}; they become square"
+                f" when they are encoded, by more than {STRETCHED}:1. Crop or tile them first"
+            )
+        if self.train and self.good + sum(self.defects.values()):
+            for kind, count in (("good", self.good), ("anomalous", sum(self.defects.values()))):
+                if not count:
+                    found.append(f"{self.name} has no {kind} test image: image AUROC has no value")
+        return found
+
+    def told(self) -> list[str]:
+        """The notes, with the range of deep images."""
+        deep = [one for one in self.ranges if one]
+        span = f"{min(low for low, _ in deep)} to {max(high for _, high in deep)}" if deep else ""
+        whole = f"{self.name}: {len(deep)} images of 16 bits hold {span} of 65535"
+        return [*self.notes, *([whole] if deep else [])]
 
     def mask_fault(self, defect: str, fault: str, problem: str) -> None:
         """Count a mask that is of no use, and say why."""
@@ -56,8 +101,13 @@ class Findings:
         found = [f"category {name} is missing" for name in self.missing]
         return found + [problem for one in self.categories for problem in one.problems]
 
+    @property
+    def warnings(self) -> list[str]:
+        """What is odd, and leaves the numbers right."""
+        return [warning for one in self.categories for warning in one.warnings()]
+
     def text(self) -> str:
-        """Tables of counts, sizes, masks and near-duplicates, then lists of notes and problems."""
+        """Tables of counts, sizes, masks and near-duplicates, then what was noted and is wrong."""
         twins = [(one.name, twin) for one in self.categories for twin in one.twins]
         parts = [f"{self.dataset} below {self.root}: {len(self.categories)} categories"]
         parts.append(_counts(self.categories))
@@ -68,10 +118,14 @@ class Findings:
                 "Shots that are nearly another image (not counted as problems):",
                 _near(twins),
             ]
-        if notes := sorted({note for one in self.categories for note in one.notes}):
+        if notes := sorted({note for one in self.categories for note in one.told()}):
             parts.append(_listed("Notes:", notes))
+        if self.warnings:
+            parts.append(_listed(f"{len(self.warnings)} warnings:", self.warnings))
         if self.problems:
             parts.append(_listed(f"{len(self.problems)} problems:", self.problems))
+        elif self.warnings:
+            parts.append("A benchmark runs; the warnings say what it makes of the files.")
         else:
             parts.append("Nothing is wrong.")
         return "\n\n".join(parts)
@@ -130,6 +184,11 @@ def _short(path: Path) -> str:
 
 def _listed(title: str, lines: Sequence[str]) -> str:
     return "\n".join([title, "", *(f"- {line}" for line in lines[:LISTED])]) + _rest(len(lines))
+
+
+def _some(paths: Sequence[Path], what: str) -> str:
+    more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
+    return f"{paths[0]}{more} {what}"
 
 
 def _rest(count: int) -> str:

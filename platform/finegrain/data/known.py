@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from finegrain.data.folder import MVTEC_LAYOUT, Layout
+from finegrain.data.listing import entries, folders
 from finegrain.errors import DatasetError
 
 NAMED = 12  # entries of a folder that a message names
@@ -20,6 +22,7 @@ class KnownDataset:
         markers: a folder within a category, one of which makes it one.
         below: lower-case names of folders that may lie between the root and the categories.
         layout: what is expected below the root.
+        names: of the folders within a category, in the layout of folder.py.
     """
 
     name: str
@@ -28,6 +31,7 @@ class KnownDataset:
     markers: tuple[str, ...]
     below: tuple[str, ...]
     layout: str
+    names: Layout = MVTEC_LAYOUT
 
     def base(self, root: Path) -> Path:
         """The folder of the categories, at the root or below it.
@@ -66,12 +70,12 @@ class KnownDataset:
 
     def _candidates(self, folder: Path) -> Iterator[Path]:
         yield folder
-        for entry in sorted(folder.iterdir()):
-            if entry.name.lower() in self.below and entry.is_dir():
+        for entry in folders(folder):
+            if entry.name.lower() in self.below:
                 yield from self._candidates(entry)
 
 
 def _entries(folder: Path) -> str:
-    names = sorted(entry.name for entry in folder.iterdir())
+    names = [entry.name for entry in entries(folder)]
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return (", ".join(names[:NAMED]) or "nothing") + more

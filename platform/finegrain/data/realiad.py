@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from finegrain.data.images import SUFFIXES
 from finegrain.data.known import KnownDataset
+from finegrain.data.listing import folders, images_below
 from finegrain.data.samples import GOOD, Category, Sample
 from finegrain.errors import ConfigError, DatasetError
 
@@ -142,7 +142,7 @@ def _listed(path: Path, base: Path) -> tuple[list[Path], list[Sample]]:
 
 def _drawn(folder: Path) -> tuple[list[Path], list[Sample]]:
     """Training and test images by the fixed draw over the folders of the good parts."""
-    parts = sorted(part for part in (folder / "OK").iterdir() if part.is_dir())
+    parts = folders(folder / "OK")
     order = np.random.default_rng(DRAW_SEED).permutation(len(parts))
     chosen = {parts[index] for index in order[: (len(parts) + 1) // 2]}
     train = [image for part in sorted(chosen) for image in _images(part)]
@@ -156,8 +156,4 @@ def _drawn(folder: Path) -> tuple[list[Path], list[Sample]]:
 
 def _images(folder: Path) -> list[Path]:
     """The photographs below a folder; masks are the only PNG files."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.suffix.lower() != ".png"
-    )
+    return sorted(path for path in images_below(folder) if path.suffix.lower() != ".png")

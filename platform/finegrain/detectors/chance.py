@@ -7,8 +7,8 @@ import numpy as np
 from torch import Tensor
 
 from finegrain.backbones import PatchTokens, RgbImage
+from finegrain.data.masks import MAP_SIZE
 from finegrain.detectors.detector import Detector, Prediction
-from finegrain.detectors.maps import MAP_SIZE
 
 
 class Chance(Detector):

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from finegrain.backbones import Backbone, PatchTokens, RgbImage, Windows, encode
-from finegrain.errors import ConfigError
+from finegrain.errors import ConfigError, ScoreError
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,23 @@ class Prediction:
         anomaly_maps: (B,S,S) float32, over the whole image.
         matched: (B,N) the place in `Detector.units` of each patch's best matching unit, from
             detectors that have units.
+
+    Raises:
+        ScoreError: a score or a pixel of a map is no finite number. No comparison with a threshold
+            would notice: each is false, as for a good part.
     """
 
     image_scores: npt.NDArray[np.float32]
     anomaly_maps: npt.NDArray[np.float32]
     matched: npt.NDArray[np.int16] | None = None
+
+    def __post_init__(self) -> None:
+        sound = np.isfinite(self.image_scores) & np.isfinite(self.anomaly_maps).all((1, 2))
+        if not sound.all():
+            raise ScoreError(
+                f"the score or the map of image {np.argmin(sound) + 1} of {len(sound)} is no "
+                "finite number; the detector or its backbone is broken: fit again"
+            )
 
     @classmethod
     def concatenate(cls, parts: Sequence[Self]) -> Self:

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
-MAP_SIZE = 400  # pixels a side on which metrics are computed
+from finegrain.data.masks import MAP_SIZE
+
 SIGMA_PX = 4.0
 
 

@@ -9,13 +9,12 @@ from hashlib import sha256
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from finegrain.backbones import Backbone, PatchTokens, RgbImage, Windows, encode
 from finegrain.data.images import decode_rgb, read_bytes, read_mask
+from finegrain.data.masks import to_map_size
 from finegrain.data.samples import Category, Sample
 from finegrain.detectors import Detector, Prediction
-from finegrain.detectors.maps import MAP_SIZE
 from finegrain.errors import DatasetError, UndefinedMetricError
 from finegrain.evaluation.metrics import Scores, evaluate_images, evaluate_pixels
 
@@ -82,12 +81,6 @@ def sample_mask(sample: Sample, image: RgbImage) -> npt.NDArray[np.bool_]:
     if sample.mask is None:
         return np.zeros((height, width), dtype=bool)
     return read_mask(sample.mask, height, width)
-
-
-def to_map_size(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:  # (H,W) -> (S,S)
-    """Nearest neighbour, as the published protocols have it."""
-    resized = Image.fromarray(mask).resize((MAP_SIZE, MAP_SIZE), Image.Resampling.NEAREST)
-    return np.asarray(resized)
 
 
 def score_all(detector: Detector, tokens: PatchTokens, batch_size: int = 16) -> Prediction:

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from scipy.ndimage import binary_dilation
 
 from finegrain.data.images import read_rgb
 from finegrain.data.samples import Category
 from finegrain.detectors import Prediction
 from finegrain.evaluation.evaluate import sample_mask
+from finegrain.evaluation.lettering import lettered
 
 Picture = npt.NDArray[np.uint8]  # (H,W,3)
 Floats = npt.NDArray[np.floating[Any]]
@@ -112,5 +113,6 @@ def _widen(strip: Picture, width: int) -> Picture:
 def text_line(text: str, width: int) -> Picture:
     """A line of text on white, LABEL pixels high."""
     canvas = Image.new("RGB", (width, LABEL), "white")
-    ImageDraw.Draw(canvas).text((4, 2), text, fill="black", font=ImageFont.load_default(12))
+    shown, font = lettered(text, 12)
+    ImageDraw.Draw(canvas).text((4, 2), shown, fill="black", font=font)
     return np.asarray(canvas)

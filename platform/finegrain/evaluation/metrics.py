@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from finegrain.data.masks import EIGHT_NEIGHBOURS
 from finegrain.errors import ConfigError, UndefinedMetricError
 
 Array = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.floating[Any]]
-EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=np.int8)
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from finegrain.backbones import Backbone, PatchTokens, RgbImage, Windows, encode
+from finegrain.data.masks import to_map_size
 from finegrain.decision.calibrate import jittered
 from finegrain.detectors import Detector, Prediction
 from finegrain.errors import ImageError
-from finegrain.evaluation.evaluate import TestSet, evaluate, score_all, to_map_size
+from finegrain.evaluation.evaluate import TestSet, evaluate, score_all
 from finegrain.evaluation.metrics import Scores
 from finegrain.evaluation.synthetic import KINDS, with_defect
 

@@ -61,7 +61,11 @@ def limited(request: Request, limit: int) -> Request:
     Starlette's RequestBodyLimitMiddleware would answer a declared length in plain text.
     """
     too_long = ServiceError(
-        Refusal(413, "body_size", f"the body has more than {limit:,} bytes, the most taken")
+        Refusal(
+            413,
+            "body_size",
+            f"the body has more than {limit:,} bytes, the most taken (max_body_bytes)",
+        )
     )
     declared = request.headers.get("content-length", "0")
     if not declared.isdecimal():

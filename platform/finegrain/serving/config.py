@@ -7,6 +7,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from finegrain import places
 from finegrain.backbones import check_backbone
+from finegrain.data.images import MAX_BYTES, MAX_PIXELS
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -48,9 +49,10 @@ class ServingConfig(BaseModel):
 
     max_in_flight: Count = 32  # images; above it, requests are answered with 429
     max_images: Count = 16  # in one request
-    max_image_bytes: Count = 16 * 2**20  # of one image
+    max_image_bytes: Count = MAX_BYTES  # of one image; as a benchmark reads them
     max_body_bytes: Count = 64 * 2**20  # of a request
-    max_pixels: Count = 25_000_000  # of an image
+    max_pixels: Count = MAX_PIXELS  # of an image; as a benchmark reads them
+    max_request_pixels: Count = 200_000_000  # of all images of a request
     request_timeout_s: Seconds = 30.0  # then the answer is 504
     attempt_timeout_s: Seconds = 15.0  # then it is asked again; above a full queue's
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI
 from ray import serve
@@ -205,8 +206,9 @@ class RayMeters:
         self._in_flight = metrics.Gauge("finegrain_images_in_flight", "Scored or waiting for it.")
 
     def request(self, category: str, status: int, version: str) -> None:
-        """Count an answered request."""
-        self._requests.inc(tags={"category": category, "status": str(status), "version": version})
+        """Count an answered request; Ray takes ASCII alone, so a category is as in its URL."""
+        named = {"category": quote(category), "status": str(status), "version": version}
+        self._requests.inc(tags=named)
 
     def stage(self, name: str, milliseconds: float) -> None:
         """Note how long a stage took."""

@@ -1,4 +1,4 @@
-"""What travels between the deployments; tokens as fp16 arrays, pictures as encoded bytes.
+"""What travels between the deployments; tokens as fp16 arrays where they fit, pictures as files.
 
 B images of a request that could be read, N patches, D and W_l widths as in PatchTokens.
 """
@@ -13,7 +13,7 @@ import torch
 from finegrain.backbones import PatchTokens, RgbImage
 from finegrain.decision import Verdict
 
-Half = npt.NDArray[np.float16]
+Transported = npt.NDArray[np.float16 | np.float32]
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class EncodedImages:
     """
 
     images: tuple[ReadImage | Refusal, ...]
-    class_tokens: Half
-    patches: Half
-    memories: tuple[Half, ...]
+    class_tokens: Transported
+    patches: Transported
+    memories: tuple[Transported, ...]
     grid: tuple[int, int]
     backbone: tuple[str, str]
     decode_ms: float
@@ -77,8 +77,10 @@ def halved(tokens: PatchTokens) -> dict[str, Any]:
     }
 
 
-def _half(values: torch.Tensor) -> Half:
-    return np.asarray(values.half().cpu())
+def _half(values: torch.Tensor) -> Transported:
+    """Half precision, unless a value is too large for it and would become infinite."""
+    half = values.half()
+    return np.asarray((half if half.isfinite().all() else values.float()).cpu())
 
 
 @dataclass(frozen=True)

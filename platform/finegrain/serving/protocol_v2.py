@@ -17,8 +17,8 @@ import numpy.typing as npt
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from finegrain.data.masks import MAP_SIZE
 from finegrain.decision import Verdict
-from finegrain.detectors.maps import MAP_SIZE
 from finegrain.evaluation.figures import png
 from finegrain.serving.access import read_body
 from finegrain.serving.messages import Refusal

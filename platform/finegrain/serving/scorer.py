@@ -13,7 +13,7 @@ from finegrain.backbones import RemoteBackbone
 from finegrain.checkpoint import load_detector, read_config
 from finegrain.decision import Thresholds, Verdict, decide
 from finegrain.detectors import Detector
-from finegrain.errors import InputError
+from finegrain.errors import InputError, ScoreError
 from finegrain.serving.champions import ChampionPoller, Champions
 from finegrain.serving.messages import EncodedImages, Refusal, ScoredImages
 from finegrain.serving.pictures import drawn
@@ -112,7 +112,11 @@ class Scorer:
         loaded = slot.current
         assert loaded is not None
         start = time.perf_counter()
-        verdicts = iter(_decided(loaded, encoded))
+        try:
+            verdicts = iter(_decided(loaded, encoded))
+        except ScoreError as error:  # no verdict is better than a wrong one
+            log.error("%s version %s: %s", slot.key, loaded.version, error)
+            return Refusal(500, "no_score", f"{slot.key} version {loaded.version}: {error}")
         images: list[Verdict | Refusal] = []
         files: list[dict[str, bytes]] = []
         for image in encoded.images:

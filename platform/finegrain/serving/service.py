@@ -160,23 +160,36 @@ class ScoringService:
         if not images:
             raise ServiceError(Refusal(422, "no_image", "the request has no image; send one"))
         if len(images) > limits.max_images:
-            message = f"{len(images)} images in one request; at most {limits.max_images} are taken"
+            most = f"at most {limits.max_images} are taken (max_images)"
+            message = f"{len(images)} images in one request; {most}"
             raise ServiceError(Refusal(413, "too_many_images", message))
-        refusals = [refusal for i, data in enumerate(images) if (refusal := self._header(i, data))]
+        headers = [self._header(i, data) for i, data in enumerate(images)]
+        refusals = [found for found in headers if isinstance(found, Refusal)]
         too_large = [refusal for refusal in refusals if refusal.status == 413]
         if too_large or len(refusals) == len(images):
             raise ServiceError((too_large or refusals)[0])
+        pixels = sum(found for found in headers if not isinstance(found, Refusal))
+        if pixels > limits.max_request_pixels:
+            most = f"at most {limits.max_request_pixels:,} are taken at once (max_request_pixels)"
+            message = f"the images have {pixels:,} pixels; {most}. Send fewer images in a request"
+            raise ServiceError(Refusal(413, "image_size", message))
 
-    def _header(self, index: int, data: bytes) -> Refusal | None:
+    def _header(self, index: int, data: bytes) -> Refusal | int:
+        """How many pixels an image has, or why it is refused."""
         name, most = f"image {index + 1}", self.config.max_image_bytes
         if len(data) > most:
-            message = f"{name} has {len(data):,} bytes; at most {most:,} are taken"
+            message = (
+                f"{name} has {len(data):,} bytes; at most {most:,} are taken (max_image_bytes)"
+            )
             return Refusal(413, "image_size", message)
         try:
-            open_image(data, name, self.config.max_pixels)
+            width, height = open_image(data, name).size
         except ImageError as error:
             return image_refusal(error)
-        return None
+        if width * height > (most := self.config.max_pixels):
+            message = f"{name} is {width}x{height}; at most {most:,} pixels are taken (max_pixels)"
+            return Refusal(413, "image_size", message)
+        return width * height
 
     def check_room(self, images: int = 1) -> None:
         """ServiceError 429 where that many images would be too many; cheap, before a body is read.

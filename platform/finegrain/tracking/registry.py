@@ -14,7 +14,9 @@ from mlflow.entities import Run
 from mlflow.entities.model_registry import RegisteredModel
 from mlflow.exceptions import MlflowException
 
+from finegrain.backbones.pixels import Pixels
 from finegrain.checkpoint import CheckpointConfig, read_config
+from finegrain.detectors import Detector, detector_class
 from finegrain.errors import CheckpointError, ConfigError
 from finegrain.files import new_directory
 from finegrain.tracking.best import BestRun, best_by_category, category_key
@@ -47,8 +49,22 @@ class Champion:
 
 
 def model_name(dataset: str, category: str) -> str:
-    """What a category's registered model is called."""
-    return f"finegrain-{dataset}-{category}"
+    """What a category's registered model is called; MLflow takes no colon."""
+    return f"finegrain-{dataset}-{category}".replace(":", "%3A")
+
+
+def check_servable(config: CheckpointConfig) -> None:
+    """CheckpointError where no server could score with the checkpoint, whatever its settings."""
+    if detector_class(config.detector).windows is not Detector.windows:
+        raise CheckpointError(
+            f"{config.detector} needs windows of the image, which a server does not encode; "
+            "promote a checkpoint of another method"
+        )
+    if Pixels.side_of(config.backbone) is not None:
+        raise CheckpointError(
+            f"{config.detector} looks at the image itself ({config.backbone}), which a server does "
+            "not send; promote a checkpoint of another method"
+        )
 
 
 class Registry:
@@ -108,9 +124,11 @@ class Registry:
             other_backbone: whether it may be fitted on another backbone than the champion.
 
         Raises:
-            CheckpointError: the run has no whole checkpoint, or one for another backbone.
+            CheckpointError: the run has no whole checkpoint, one that no server can score with, or
+                one for another backbone.
         """
         config = self._config(run_id)
+        check_servable(config)
         before = self.champion(config.dataset, config.category)
         if before and not other_backbone:
             self._check_backbone(config, before)

@@ -49,10 +49,10 @@ def latest_run(client: MlflowClient, name: str) -> Run | None:
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
         return None
-    named = f"attributes.run_name = '{name}'"
-    order = ["start_time DESC"]
-    found = client.search_runs([experiment.experiment_id], named, max_results=1, order_by=order)
-    return found[0] if found else None
+    quote = '"' if "'" in name else "'"  # MLflow knows no escape: one with both is compared here
+    query = "" if quote in name else f"attributes.run_name = {quote}{name}{quote}"
+    runs = search_all(client, experiment.experiment_id, query, ["start_time DESC"])
+    return next((run for run in runs if run.info.run_name == name), None)
 
 
 def finished_trials(client: MlflowClient, parent: Run) -> list[Run]:
@@ -62,12 +62,16 @@ def finished_trials(client: MlflowClient, parent: Run) -> list[Run]:
     return search_all(client, str(parent.info.experiment_id), finished)
 
 
-def search_all(client: MlflowClient, experiment: str, query: str) -> list[Run]:
+def search_all(
+    client: MlflowClient, experiment: str, query: str, order: Sequence[str] = ()
+) -> list[Run]:
     """Every active run that the query finds, over all pages of the answer."""
     found: list[Run] = []
     token: str | None = None
     while True:
-        page = client.search_runs([experiment], query, max_results=1000, page_token=token)
+        page = client.search_runs(
+            [experiment], query, max_results=1000, page_token=token, order_by=[*order]
+        )
         found += page
         token = page.token
         if not token:

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from finegrain.backbones import PatchTokens
 from finegrain.backbones.pixels import Pixels, to_images
+from finegrain.data.masks import MAP_SIZE
 from finegrain.detectors.anomalib.config import AnomalibConfig
 from finegrain.detectors.anomalib.fit import fit, only_remembers, restore
 from finegrain.detectors.detector import Detector, Prediction
-from finegrain.detectors.maps import MAP_SIZE
 from finegrain.errors import ConfigError
 
 

@@ -3,6 +3,7 @@ const el = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
 let latest = 0; // the newest question; answers to older ones are dropped
 
+const path = (name) => name.split("/").map(encodeURIComponent).join("/");
 const say = (text) => { el("status").textContent = text; };
 
 function headers(extra = {}) {
@@ -44,7 +45,7 @@ async function showExamples(dataset, category) {
   if (dataset !== "factory") return;
   const examples = (await (await ask("v1/examples")).json())[category] ?? [];
   el("examples").replaceChildren(...examples.map((name) => {
-    const url = `v1/examples/${category}/${name}`;
+    const url = `v1/examples/${path(`${category}/${name}`)}`;
     const button = document.createElement("button");
     button.type = "button";
     button.dataset.example = name;
@@ -68,7 +69,7 @@ async function showCaption(dataset, category) {
   const list = el("caption");
   list.replaceChildren();
   try {
-    const caption = await (await ask(`v1/categories/${dataset}/${category}/caption`)).json();
+    const caption = await (await ask(`v1/categories/${path(`${dataset}/${category}`)}/caption`)).json();
     const rows = [["image", caption.summary], ["foreground", caption.logical_relation],
       ...caption.components.map((c) => [c.name, c.caption])];
     for (const [name, text] of rows) {
@@ -90,7 +91,7 @@ async function inspect(file) {
   say("Scoring…");
   const start = performance.now();
   try {
-    const response = await ask(`v1/categories/${category}/score?pictures=heatmap,components`, {
+    const response = await ask(`v1/categories/${path(category)}/score?pictures=heatmap,components`, {
       method: "POST", body: file, headers: { "Content-Type": "application/octet-stream" },
     });
     const answer = await response.json();
