@@ -11,9 +11,10 @@ import pytest
 
 from finegrain import fit
 from finegrain.cli.watch import poster
+from finegrain.data.listing import images_below
 from finegrain.errors import ConfigError, ImageError
 from finegrain.fitted import BATCH
-from finegrain.watching import Watch, photos_below
+from finegrain.watching import Watch
 from tests.conftest import write_category
 
 
@@ -114,7 +115,7 @@ def test_what_is_no_photo_is_left_alone_or_named(part, good, inbox, tmp_path):
     shutil.copy(good[0], inbox / ".cache" / "a.png")
     (inbox / "notes.txt").write_text("no photo")
     (inbox / "torn.PNG").write_bytes(b"no image")
-    assert [path.name for path in photos_below(inbox)] == ["torn.PNG"]
+    assert [path.name for path in images_below(inbox)] == ["torn.PNG"]
     watch = Watch(part, inbox, log)
     watch.look()
     watch.look()

@@ -6,12 +6,12 @@ line in order; what it did not take is sent again later, after a restart too.
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from finegrain.data.images import SUFFIXES
+from finegrain.data.listing import images_below
 from finegrain.decision import Verdict
 from finegrain.errors import ConfigError, ImageError
 from finegrain.files import write_text
@@ -19,14 +19,6 @@ from finegrain.fitted import FittedDetector
 
 Stamp = tuple[str, int, int]  # a file's name below the folder, its bytes, its change in ns
 Send = Callable[[str], bool]  # a line; whether it was taken
-
-
-def photos_below(folder: Path) -> Iterator[Path]:
-    """The image files of a folder and of the folders in it, hidden ones left out, sorted."""
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not hidden and path.suffix.lower() in SUFFIXES and path.is_file():
-            yield path
 
 
 def facts(outcome: Verdict | ImageError) -> dict[str, Any]:
@@ -69,7 +61,7 @@ class Watch:
 
     def look(self) -> int:
         """Score what arrived whole since the last look, and send; how many were scored."""
-        stamps = {stamp: path for path in photos_below(self._folder) if (stamp := self._of(path))}
+        stamps = {stamp: path for path in images_below(self._folder) if (stamp := self._of(path))}
         new = {s: path for s, path in stamps.items() if s in self._seen and s not in self._done}
         self._seen = set(stamps)
         for stamp, outcome in zip(new, self._part.inspect_each(new.values()), strict=True):

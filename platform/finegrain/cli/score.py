@@ -55,10 +55,10 @@ def run(args: argparse.Namespace) -> int:
 
 def images_of(given: Sequence[Path]) -> Iterator[Path]:
     """The files as given, and the images below each folder; ConfigError where there is none."""
-    from finegrain.watching import photos_below
+    from finegrain.data.listing import images_below
 
     for path in given:
-        found = photos_below(path) if path.is_dir() else iter([path])
+        found = images_below(path) if path.is_dir() else iter([path])
         first = next(found, None)
         if first is None:
             raise ConfigError(f"{path} holds no image")
