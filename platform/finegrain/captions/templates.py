@@ -1,8 +1,8 @@
 """From attribute facts to a caption, by fixed sentence forms and without a model.
 
 Facts are `{"foreground", "background", "components": [{"name", "number", "location", "direction",
-"color": [...], "texture": [...], "shape": [...]}], "defects": [...]}`. What is None or an empty list
-is not said.
+"color": [...], "texture": [...], "shape": [...]}], "defects": [...]}`. None and empty
+lists are not said.
 """
 
 from collections.abc import Mapping, Sequence

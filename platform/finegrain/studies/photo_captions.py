@@ -17,8 +17,8 @@ from finegrain.backbones import FrozenClip
 from finegrain.captions import Caption
 from finegrain.captions.from_photos import PhotoCaption, caption_from_photos
 from finegrain.captions.vocabulary import ATTRIBUTES, alike_values, base_values
-from finegrain.evaluation.figures import Picture, sheet
-from finegrain.evaluation.regions import enlarged, legend, region_rows
+from finegrain.evaluation.figures import Picture
+from finegrain.evaluation.regions import enlarged, sentence_sheet
 from finegrain.factory import Rendering, render
 from finegrain.factory.render import find_part
 from finegrain.tables import markdown
@@ -109,16 +109,10 @@ def study_photos(
         found = caption_from_photos("factory", category, images, clip)
         _judge(study, category, scenes, found)
         study.captions[category] = found.caption
-        pictures[category] = picture(images, found)
+        sentences = [component.caption for component in found.caption.components]
+        pictures[category] = sentence_sheet(images, found.regions.labels, sentences, category)
         tell(f"{category}: {found.caption.summary}")
     return study, pictures
-
-
-def picture(images: Sequence[Picture], found: PhotoCaption) -> Picture:
-    """The shots, the regions found on them, and each one's sentence."""
-    rows = sheet(region_rows(images, {"found": found.regions.labels}), found.caption.key)
-    sentences = [component.caption for component in found.caption.components]
-    return np.concatenate([rows, legend(sentences, range(len(sentences)), rows.shape[1])])
 
 
 def _judge(
