@@ -88,7 +88,7 @@ def _around(tokens: PatchTokens) -> Floats:
     turned = centred @ directions[:DIRECTIONS].T
     square = turned.view(len(patches), *tokens.grid, -1).permute(0, 3, 1, 2)
     large = F.interpolate(square, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
-    return large.permute(0, 2, 3, 1).numpy()  # type: ignore[no-any-return]
+    return large.permute(0, 2, 3, 1).numpy()
 
 
 def _groups(described: Floats) -> Labels:  # (K,S,S,X) -> (K,S,S)
@@ -96,11 +96,15 @@ def _groups(described: Floats) -> Labels:  # (K,S,S,X) -> (K,S,S)
     from sklearn.cluster import AgglomerativeClustering, KMeans
 
     points = described.reshape(-1, described.shape[-1])
-    means = KMeans(GROUPS, n_init=2, random_state=0)
-    means.fit(points[:: max(1, len(points) // FITTED)])
-    joined = AgglomerativeClustering(None, linkage="average", distance_threshold=APART)
-    owners = joined.fit(means.cluster_centers_).labels_
-    return owners[means.predict(points)].reshape(described.shape[:3])  # type: ignore[no-any-return]
+    some = points[:: max(1, len(points) // FITTED)]
+    count = min(GROUPS, len(np.unique(some, axis=0)))
+    if count == 1:
+        return np.zeros(described.shape[:3], dtype=np.int64)
+    means: Any = KMeans(count, n_init=2, random_state=0)
+    means.fit(some)
+    joined: Any = AgglomerativeClustering(None, linkage="average", distance_threshold=APART)
+    owners: Labels = joined.fit(means.cluster_centers_).labels_
+    return owners[means.predict(points)].reshape(described.shape[:3])
 
 
 def _ground(groups: Labels) -> npt.NDArray[np.bool_]:  # (K,S,S) -> (G,)
@@ -117,7 +121,7 @@ def _ground(groups: Labels) -> npt.NDArray[np.bool_]:  # (K,S,S) -> (G,)
 
 
 def _shares(groups: Labels) -> Floats:
-    return np.bincount(groups.ravel()) / groups.size  # type: ignore[no-any-return]
+    return np.bincount(groups.ravel()) / groups.size
 
 
 def _with_holes(
@@ -168,7 +172,10 @@ def _shared(
     described: Floats,
     rims: npt.NDArray[np.bool_],
 ) -> tuple[Labels, int]:
-    """The groups that (nearly) all shots show, by size; the pixels of others join the nearest."""
+    """The groups that (nearly) all shots show, by size.
+
+    The pixels of others join the most alike of these, and those of a rim what lies beside them.
+    """
     by_shot = np.stack([np.bincount(shot.ravel(), minlength=len(ground)) for shot in groups])
     area = by_shot.mean(0) / SIDE**2
     shown = (by_shot / SIDE**2 >= LEAST).mean(0) >= SHARED
@@ -177,7 +184,19 @@ def _shared(
     names = np.full(len(ground), BACKGROUND)
     names[front] = range(len(front))
     means = np.stack([described[groups == g].mean(0) for g in front])
-    for other in np.flatnonzero(~ground & (names == BACKGROUND) & (area > 0)):
+    for other in np.flatnonzero(~(ground | rims) & (names == BACKGROUND) & (area > 0)):
         own = described[groups == other].mean(0)
         names[other] = np.linalg.norm(means - own, axis=1).argmin()
-    return names[groups], len(front)
+    labels = [
+        _beside_them(names[shot], edge) for shot, edge in zip(groups, rims[groups], strict=True)
+    ]
+    return np.stack(labels), len(front)
+
+
+def _beside_them(labels: Labels, edge: npt.NDArray[np.bool_]) -> Labels:
+    """The labels (S,S), those of an edge taken from the nearest pixel beside it."""
+    if not edge.any() or edge.all():
+        return labels
+    nearest = ndimage.distance_transform_edt(edge, return_distances=False, return_indices=True)
+    beside: Labels = labels[tuple(nearest)]
+    return beside
