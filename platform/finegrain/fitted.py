@@ -28,7 +28,13 @@ from finegrain.data.shots import Shot
 from finegrain.decision import Verdict, judge
 from finegrain.decision.calibrate import calibrate, encoded_copies
 from finegrain.decision.regions import Thresholds
-from finegrain.detectors import Detector, Prediction, detector_class, make_detector
+from finegrain.detectors import (
+    Detector,
+    Prediction,
+    detector_class,
+    make_detector,
+    method_options,
+)
 from finegrain.errors import ConfigError, ImageFormatError
 
 Source = str | Path | npt.NDArray[np.uint8]  # an image: a file, or its RGB pixels (H,W,3)
@@ -108,6 +114,7 @@ def fit(
     kind = detector_class(method)
     chosen = dict(options or {})
     check_backbone(backbone, weights, reads_text=kind.needs_caption or kind.names_object)
+    kind.Config.from_options(method_options(method, chosen))  # before images are read
     own = read_caption(Path(caption)) if isinstance(caption, str | Path) else caption
     loaded = load_backbone(backbone, device, weights)
     shots, pixels = zip(*map(_read, images, count()), strict=True)
