@@ -216,7 +216,7 @@ def told_by(probabilities):
     """Answers of a CLIP that says what it is told to, for one shot of 4 patches."""
     words = tuple(probabilities)
     asked = Answers.__new__(Answers)
-    asked._scale = 1.0
+    asked._scale, asked._floors = 1.0, {}
     asked._patches = torch.eye(len(words))[:1].repeat(4, 1)[None]
     asked._words = {"texture": words}
     asked._texts = {"texture": torch.log(torch.tensor([list(probabilities.values())])).T}
@@ -231,6 +231,9 @@ def test_the_clip_is_believed_where_it_is_sure():
     alike = {"rough": 0.4, "granular": 0.35, "smooth": 0.25}  # either way it is not smooth
     assert told_by(alike).sure("texture", cover) == "rough"
     assert told_by({"smooth": 1.0}).sure("texture", torch.zeros(1, 4)) is None
+    strange = told_by({"smooth": 0.8, "rough": 0.2})
+    strange._floors = {"texture": 0.1}  # both cosines, ln 0.8 and ln 0.2, are below
+    assert strange.sure("texture", cover) is None
 
 
 def test_a_model_that_knows_few_names_is_not_asked_for_any(backbone):

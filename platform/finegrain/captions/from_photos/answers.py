@@ -28,6 +28,7 @@ NOUNS = ("part", "piece", "element", "item", "component", "object", "workpiece",
 FORMS = ("{} object", "a {} part")
 NAME_FORMS = ("a photo of a {}", "a close-up of a {}")
 SURE = 0.7  # mean probability of an answer, and of those alike
+FAMILIAR = {"texture": 0.3}  # least cosine with the bundled model's answer; it never saw a photo
 KNOWN = 0.5  # share of NAMES that a model must have learned before it is asked for one
 COVERED = 0.5  # share of a patch that shows the component
 
@@ -42,6 +43,7 @@ class Answers:
 
     def __init__(self, clip: FrozenClip, tokens: PatchTokens) -> None:
         self._patches, self._scale = tokens.patches, clip.logit_scale
+        self._floors = FAMILIAR if isinstance(clip, BundledClip) else {}
         self._words = {name: _known(clip, words) for name, words in QUESTIONS.items()}
         self._texts = {name: _texts(clip, words, FORMS) for name, words in self._words.items()}
         names = _known(clip, NAMES)
@@ -55,17 +57,23 @@ class Answers:
             attribute: one of QUESTIONS.
             cover: (K,N) share of each patch that shows the component.
         """
-        return self._answer(self._words[attribute], self._texts[attribute], cover)
+        floor = self._floors.get(attribute, -1.0)
+        return self._answer(self._words[attribute], self._texts[attribute], cover, floor)
 
     def name(self, cover: Tensor) -> str | None:
         """What it is called."""
-        return self._answer(self._names, self._named, cover)
+        return self._answer(self._names, self._named, cover, -1.0)
 
-    def _answer(self, words: Sequence[str], texts: Tensor, cover: Tensor) -> str | None:
+    def _answer(
+        self, words: Sequence[str], texts: Tensor, cover: Tensor, floor: float
+    ) -> str | None:
         shown = cover.to(self._patches.device) >= COVERED
         if not words or not shown.any():
             return None
-        likely = (self._scale * self._patches[shown] @ texts.T).softmax(-1).mean(0)
+        similar = self._patches[shown] @ texts.T
+        if similar.amax(1).mean() < floor:
+            return None
+        likely = (self._scale * similar).softmax(-1).mean(0)
         best = words[int(likely.argmax())]
         alike = alike_values(best)
         share = sum(float(p) for word, p in zip(words, likely, strict=True) if word in alike)

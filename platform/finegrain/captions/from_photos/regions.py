@@ -100,11 +100,14 @@ def _groups(described: Floats) -> Labels:  # (K,S,S,X) -> (K,S,S)
     count = min(GROUPS, len(np.unique(some, axis=0)))
     if count == 1:
         return np.zeros(described.shape[:3], dtype=np.int64)
-    means: Any = KMeans(count, n_init=2, random_state=0)
+    means = KMeans(count, n_init=2, random_state=0)  # type: ignore[no-untyped-call]
     means.fit(some)
-    joined: Any = AgglomerativeClustering(None, linkage="average", distance_threshold=APART)
-    owners: Labels = joined.fit(means.cluster_centers_).labels_
-    return owners[means.predict(points)].reshape(described.shape[:3])
+    joined = AgglomerativeClustering(  # type: ignore[no-untyped-call]
+        None, linkage="average", distance_threshold=APART
+    )
+    owners = joined.fit(means.cluster_centers_).labels_
+    found: Labels = owners[means.predict(points)].reshape(described.shape[:3])  # type: ignore[no-untyped-call]
+    return found
 
 
 def _ground(groups: Labels) -> npt.NDArray[np.bool_]:  # (K,S,S) -> (G,)
