@@ -88,6 +88,16 @@ def test_a_caption_may_be_a_file(good, tmp_path):
     assert {"stripes", "bore"} <= {name for name, _ in from_file.detector.units}
 
 
+def test_without_a_caption_the_images_give_one(good, tmp_path):
+    quick = {"training": {"epochs": 1}, "regions": {"fine_resolution": False}}
+    part = fit(good[:2], method="finegrained", options=quick, category="my_plate")
+    caption = part.detector.caption
+    assert (caption.key, caption.provenance.source) == ("own/my_plate", "photos")
+    assert caption.provenance.shots_sha256 == tuple(shot.sha256 for shot in part.shots)
+    part.save(tmp_path / "part")
+    assert load(tmp_path / "part").detector.caption == caption
+
+
 @pytest.mark.parametrize(
     ("images", "chosen", "error", "words"),
     [
@@ -96,7 +106,8 @@ def test_a_caption_may_be_a_file(good, tmp_path):
         ([np.zeros((64, 64, 3))], {}, ImageError, "uint8"),
         ([np.zeros((64, 64), np.uint8)], {}, ImageError, r"\(64, 64\)"),
         (["missing.png"], {"method": "best"}, ConfigError, "known: .*patchcore"),
-        (["missing.png"], {"method": "finegrained"}, ConfigError, "caption=FILE"),
+        (["missing.png"], {"method": "finegrained"}, ImageError, "missing.png"),
+        (["missing.png"], {"caption": "none.yaml"}, ConfigError, "none.yaml"),
         (["missing.png"], {"backbone": "resnet18"}, ConfigError, "needs weights"),
         (["missing.png"], {"method": "padim", "options": {"no": 1}}, ConfigError, "known"),
     ],

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from finegrain.backbones import RgbImage, check_backbone, encode, load_backbone
+from finegrain.backbones import FrozenClip, RgbImage, check_backbone, encode, load_backbone
 from finegrain.captions import Caption
+from finegrain.captions.from_photos import caption_from_photos
 from finegrain.captions.store import read_caption
 from finegrain.checkpoint import load_detector, read_config, save_detector
 from finegrain.data.images import decode_rgb, read_bytes
@@ -27,7 +28,13 @@ from finegrain.data.shots import Shot
 from finegrain.decision import Verdict, judge
 from finegrain.decision.calibrate import calibrate, encoded_copies
 from finegrain.decision.regions import Thresholds
-from finegrain.detectors import Detector, Prediction, detector_class, make_detector
+from finegrain.detectors import (
+    Detector,
+    Prediction,
+    detector_class,
+    make_detector,
+    method_options,
+)
 from finegrain.errors import ConfigError, ImageError, ImageFormatError
 
 Source = str | Path | npt.NDArray[np.uint8]  # an image: a file, or its RGB pixels (H,W,3)
@@ -101,7 +108,7 @@ def fit(
     Args:
         images: files, or RGB arrays (H,W,3) of 8 bits.
         method: of `finegrain.detectors.DETECTORS`.
-        caption: of the part, or its YAML file; FineGrainedAD needs one.
+        caption: of the part, or its YAML file, for FineGrainedAD; None to make it from the images.
         options: of the method.
         category: what the part is called.
         backbone: of `finegrain.backbones.BACKBONES`.
@@ -110,18 +117,23 @@ def fit(
         seed: of all randomness.
 
     Raises:
-        ConfigError: an unknown name or option, no image, or a caption that is needed.
+        ConfigError: an unknown name or option, no image, or a caption that is none.
         ImageError: a file or an array that is no image within the limits.
     """
     if not images:
         raise ConfigError("fit needs at least one good image; got none")
     kind = detector_class(method)
     chosen = dict(options or {})
-    if kind.needs_caption:
-        chosen |= {"caption": _caption(caption, method).model_dump(mode="json")}
     check_backbone(backbone, weights, reads_text=kind.needs_caption or kind.names_object)
-    detector = make_detector(method, load_backbone(backbone, device, weights), chosen, seed=seed)
+    kind.Config.from_options(method_options(method, chosen))  # before images are read
+    own = read_caption(Path(caption)) if isinstance(caption, str | Path) else caption
+    loaded = load_backbone(backbone, device, weights)
     shots, pixels = zip(*map(_read, images, count()), strict=True)
+    if kind.needs_caption and isinstance(loaded, FrozenClip):
+        hashes = [shot.sha256 for shot in shots]
+        own = own or caption_from_photos(DATASET, category, pixels, loaded, hashes).caption
+        chosen |= {"caption": own.model_dump(mode="json")}
+    detector = make_detector(method, loaded, chosen, seed=seed)
     detector.fit(pixels)
     return FittedDetector(detector, _thresholds(detector, pixels), shots, category)
 
@@ -148,12 +160,6 @@ def _thresholds(detector: Detector, pixels: Sequence[RgbImage]) -> Thresholds:
     windows = detector.windows
     copies = [encoded_copies(detector.backbone, image, windows=windows) for image in pixels]
     return calibrate(detector, encode(detector.backbone, pixels, windows=windows), copies)
-
-
-def _caption(caption: Caption | str | Path | None, method: str) -> Caption:
-    if caption is None:
-        raise ConfigError(f"{method} needs the caption of the part: caption=FILE.yaml")
-    return caption if isinstance(caption, Caption) else read_caption(Path(caption))
 
 
 def _try_read(image: Source) -> RgbImage | ImageError:

@@ -1,5 +1,7 @@
 """Plans, and which stored results count."""
 
+import json
+
 import pytest
 
 from finegrain.benchmark.grid import Grid
@@ -8,6 +10,7 @@ from finegrain.benchmark.plan import Trial, TrialResult, plan, read_result, reso
 from finegrain.captions import find_caption
 from finegrain.errors import ConfigError, DatasetError
 from finegrain.files import write_text
+from tests.conftest import PLATE
 
 
 def benchmark(plates, **changes):
@@ -79,6 +82,18 @@ def test_what_decides_a_result_is_in_its_hash(plates):
 def test_what_cannot_be_planned_is_said_at_once(plates, changes, error, message):
     with pytest.raises(error, match=message):
         benchmark(plates, **changes)
+
+
+def test_captions_from_photos_are_left_to_the_trials(plates, tmp_path):
+    mine = {**PLATE, "category": "plate_b"}
+    (tmp_path / "plate_b.json").write_text(json.dumps(mine))
+    given = {"methods": ["finegrained"], "shots": [1], "seeds": [0], "captions_from": "photos"}
+    assert [trial.options for trial in plan(benchmark(plates, **given))] == [{}, {}]
+    own, other = plan(benchmark(plates, captions=tmp_path, **given))
+    assert own.options == {}
+    assert other.options["caption"]["category"] == "plate_b"
+    (plates / "plate_b").rename(plates / "bottle")  # a name that the library knows
+    assert all(not trial.options for trial in plan(benchmark(plates, **given)))
 
 
 def test_a_method_that_names_the_object_gets_its_words_where_there_are_any(plates):

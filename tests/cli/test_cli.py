@@ -145,6 +145,8 @@ def test_a_job_is_its_command(job, monkeypatch, capsys):
         (["record", "absent"], "holds no benchmark.json"),
         (["check", "--dataset", "folder", "--data-root", "absent"], "absent is not a folder"),
         (["caption"], "building needs --endpoint"),
+        (["caption", "--from-photos", "absent"], "absent is not a folder"),
+        (["study", "photos", "--photographs", "."], "study photos is of the factory"),
         (["regions", "--backbone", "vgg"], "no backbone 'vgg'"),
         (["score", "--model", "none", "a.png"], "none is no checkpoint"),
         (

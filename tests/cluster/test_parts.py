@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from finegrain.captions.store import read_caption
 from finegrain.cli.main import main
 from finegrain.cluster import full
 from finegrain.cluster.parts import find_parts
@@ -45,6 +46,38 @@ def test_photos_become_champions_that_judge(monkeypatch, photos, plates, tmp_pat
     part = load(directory / "trials" / "many_spade_4shot_seed0" / "checkpoint")
     worst = max(plates.glob("plate_a/test/hole/*.png"))
     assert part.inspect(worst).score > part.inspect(photos / "many/000.png").score
+
+
+def test_a_part_without_a_caption_gets_one_from_its_photos(monkeypatch, photos, tmp_path, capsys):
+    """By `finegrain fit` in the trial, and by `finegrain caption` before it, to be edited."""
+    directory = tmp_path / "runs" / "fits"
+    new_database(directory.parent)
+    quick = ("training.epochs=1", "regions.fine_resolution=false")
+    method = ("--method", "finegrained", "--most", 2, *(f"--set=finegrained.{q}" for q in quick))
+    assert main(["caption", "--from-photos", str(photos / "many"), "--most", "2",
+                 "--output", str(tmp_path / "own")]) == 0  # fmt: skip
+    edited = tmp_path / "own" / "folder-many.yaml"
+    made = read_caption(edited)
+    edited.write_text(edited.read_text().replace("stain", "rust"))
+    assert (
+        fit(monkeypatch, photos, *method, "--captions", edited.parent, "--output", directory) == 0
+    )
+    assert "few's caption is made from its shots: few with " in capsys.readouterr().out
+    few, many = (directory / "trials" / f"{n}_finegrained_2shot_seed0" for n in ("few", "many"))
+    caption = load(few / "checkpoint").detector.caption
+    assert read_caption(few / "caption.yaml") == caption
+    assert caption.provenance.source == "photos"
+    shots = load(few / "checkpoint").shots
+    assert caption.provenance.shots_sha256 == tuple(shot.sha256 for shot in shots)
+    assert not (many / "caption.yaml").exists()
+    kept = load(many / "checkpoint").detector.caption
+    assert "rust" in kept.defects
+    assert kept.components == made.components
+    assert made.provenance.shots_sha256 == tuple(s.sha256 for s in load(many / "checkpoint").shots)
+    assert main(["caption", "--from-photos", str(photos / "many"), "--output",
+                 str(tmp_path / "own")]) == 0  # fmt: skip
+    assert "many: kept " in capsys.readouterr().out
+    assert read_caption(edited) == kept
 
 
 def test_what_was_interrupted_is_resumed_and_promoted(monkeypatch, photos, tmp_path, capsys):

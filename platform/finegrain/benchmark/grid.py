@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Selection = Literal["seeded", "published"]
+CaptionSource = Literal["library", "photos"]
 
 
 @dataclass(frozen=True)
@@ -101,4 +102,9 @@ class Grid(BackboneChoice, DataChoice):
     )
     captions: Annotated[Path | None, Flag(metavar="DIR")] = Field(
         default=None, description="of YAML files, before the bundled ones"
+    )
+    captions_from: CaptionSource = Field(
+        default="library",
+        description="whence a caption that --captions does not hold: the bundled ones, or made "
+        "from each fit's own shots",
     )

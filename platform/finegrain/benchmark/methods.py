@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
+from finegrain.benchmark.grid import Grid
 from finegrain.captions import Caption, CaptionStore
 from finegrain.detectors import DETECTORS, detector_class, method_options
 from finegrain.errors import ConfigError
@@ -86,15 +87,21 @@ def check_shots(methods: Sequence[str], shots: Sequence[int]) -> None:
 
 
 def captions_for(
-    methods: Sequence[str], store: CaptionStore, dataset: str, categories: Sequence[str]
+    methods: Sequence[str], grid: Grid, categories: Sequence[str]
 ) -> dict[str, Caption]:
-    """The captions that the methods use; ConfigError where one that is needed is missing."""
+    """The captions that the methods use.
+
+    ConfigError where one that is needed is missing, unless it will be made from the shots.
+    """
+    from_photos = grid.captions_from == "photos"
+    store = CaptionStore(grid.captions, bundled=not from_photos)
     kinds = [detector_class(method) for method in methods]
-    if any(kind.needs_caption for kind in kinds):
-        return {name: store.get(dataset, name) for name in categories}
-    if not any(kind.names_object for kind in kinds):
+    needed = any(kind.needs_caption for kind in kinds)
+    if needed and not from_photos:
+        return {name: store.get(grid.dataset, name) for name in categories}
+    if not (needed or any(kind.names_object for kind in kinds)):
         return {}
-    found = {name: store.find(dataset, name) for name in categories}
+    found = {name: store.find(grid.dataset, name) for name in categories}
     return {name: caption for name, caption in found.items() if caption}
 
 

@@ -19,7 +19,7 @@ from finegrain.benchmark.methods import (
     trial_options,
 )
 from finegrain.benchmark.selection import ShotList, check_selection, choose_views, list_shots
-from finegrain.captions import Caption, CaptionStore
+from finegrain.captions import Caption
 from finegrain.data import DATASETS, Category, load_category, prepare_dataset
 from finegrain.data.shots import Shot, file_sha256
 from finegrain.detectors import DETECTORS, detector_class
@@ -48,7 +48,8 @@ class Benchmark(BackboneChoice, _OnDisk):
         weights: open_clip's tag, or a file's absolute path.
         options: method -> its options.
         shot_list: None where shots are drawn by seed.
-        captions: category -> its caption, where a method uses it.
+        captions: category -> its caption, where a method uses it; a fit that needs one and has
+            none makes it from its shots.
     """
 
     categories: tuple[str, ...] = Field(min_length=1)
@@ -141,7 +142,7 @@ def resolve(grid: Grid, *, beside: Path) -> Benchmark:
         "fewer_shots": grid.fewer_shots,
         "options": by_method,
         "shot_list": list_shots(grid, root, chosen),
-        "captions": captions_for(methods, CaptionStore(grid.captions), grid.dataset, chosen),
+        "captions": captions_for(methods, grid, chosen),
     }
     return Benchmark.model_validate(_shared(grid) | found)
 

@@ -21,8 +21,19 @@ import numpy.typing as npt
 import torch
 from cachetools import LRUCache
 
-from finegrain.backbones import Backbone, PatchTokens, RgbImage, Windows, encode, load_backbone
+from finegrain.backbones import (
+    Backbone,
+    FrozenClip,
+    PatchTokens,
+    RgbImage,
+    Windows,
+    encode,
+    load_backbone,
+)
 from finegrain.benchmark.plan import Trial, TrialResult
+from finegrain.captions import Caption
+from finegrain.captions.from_photos import caption_from_photos
+from finegrain.captions.store import write_caption
 from finegrain.checkpoint import save_detector
 from finegrain.data import Category
 from finegrain.data.images import read_rgb
@@ -30,7 +41,7 @@ from finegrain.data.published import published_notes
 from finegrain.data.shots import Shot, check_no_leak, drawable, file_sha256, select_shots, shots_at
 from finegrain.decision.calibrate import calibrate, encoded_copies
 from finegrain.decision.regions import Thresholds
-from finegrain.detectors import Detector, Prediction, make_detector
+from finegrain.detectors import Detector, Prediction, detector_class, make_detector
 from finegrain.errors import InputError
 from finegrain.evaluation.evaluate import TestSet, evaluate, load_test_set, score_all
 from finegrain.evaluation.figures import heatmap_strip, png
@@ -38,6 +49,7 @@ from finegrain.files import write_bytes, write_text
 
 SOURCE = Path(__file__).parents[1]
 RESULT, CHECKPOINT, HEATMAPS = "result.json", "checkpoint", "heatmaps.png"
+CAPTION = "caption.yaml"  # where it was made from the shots
 KEPT_TEST_SETS = 2
 KEPT_COPIES = 12  # shots whose changed copies stay encoded: the seeds and methods of a category
 
@@ -80,7 +92,11 @@ class Worker:
 
     def _run(self, trial: Trial, directory: Path) -> TrialResult:
         backbone = self.backbone(trial.backbone, trial.weights)
-        detector = make_detector(trial.method, backbone, trial.options, seed=trial.seed)
+        described = self._described(trial, backbone, directory)
+        options = trial.options | (
+            {"caption": described.model_dump(mode="json")} if described else {}
+        )
+        detector = make_detector(trial.method, backbone, options, seed=trial.seed)
         encoded = self.encoded(trial, backbone, detector.windows)
         paths = shot_paths(trial, encoded.category)
         support = encoded.checked(paths)
@@ -113,9 +129,28 @@ class Worker:
             encode_ms=encoded.encode_ms,
             checkpoint=directory / CHECKPOINT,
             support=support,
-            notes=_notes(trial, encoded.category),
+            notes=_notes(trial, encoded.category, described),
             environment=environment(self.device),
         )
+
+    def _described(self, trial: Trial, backbone: Backbone, directory: Path) -> Caption | None:
+        """A caption made from the shots, where one is needed and the trial brings none.
+
+        It is stored beside the result as well, to be edited and given to another fit.
+        """
+        needed = detector_class(trial.method).needs_caption and "caption" not in trial.options
+        if not needed or not isinstance(backbone, FrozenClip):
+            return None
+        paths = shot_paths(trial, trial.load_category())
+        found = caption_from_photos(
+            trial.dataset,
+            trial.category,
+            [read_rgb(path) for path in paths],
+            backbone,
+            [file_sha256(path) for path in paths],
+        )
+        write_caption(directory / CAPTION, found.caption)
+        return found.caption
 
     def backbone(self, name: str, weights: str | None) -> Backbone:
         """The frozen model, kept until another is asked for."""
@@ -172,7 +207,7 @@ def shot_paths(trial: Trial, category: Category) -> tuple[Path, ...]:
     return select_shots(category, trial.shots, trial.seed)
 
 
-def _notes(trial: Trial, category: Category) -> tuple[str, ...]:
+def _notes(trial: Trial, category: Category, described: Caption | None) -> tuple[str, ...]:
     images, notes = len(drawable(category)), category.notes
     if strays := len(category.train) - images:
         notes += (
@@ -180,10 +215,12 @@ def _notes(trial: Trial, category: Category) -> tuple[str, ...]:
             "drawn: `finegrain check` names them",
         )
     if not category.test:
-        return (*notes, f"{category.name} is fitted on {trial.shots} of {images} photos")
-    if trial.shot_selection == "seeded":
-        return notes
-    return notes + published_notes(trial.dataset, trial.category, trial.shots)
+        notes += (f"{category.name} is fitted on {trial.shots} of {images} photos",)
+    elif trial.shot_selection != "seeded":
+        notes += published_notes(trial.dataset, trial.category, trial.shots)
+    if described:
+        notes += (f"{category.name}'s caption is made from its shots: {described.summary}",)
+    return notes
 
 
 def _shares_above(

@@ -3,6 +3,8 @@
 schema.py      Caption and Component, which check themselves
 vocabulary.py  the closed lists of attribute values, and the words that sentences use for them
 templates.py   facts -> Caption, without any model
+from_photos/   from good photos and the frozen CLIP, without a language model
+llm.py         from a multimodal model (chat.py: its endpoint)
 store.py       captions by data set and category: the bundled library, or files of one's own
 """
 

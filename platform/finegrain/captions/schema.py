@@ -19,21 +19,23 @@ class _Record(BaseModel):
 
 
 class Component(_Record):
-    """One kind of component: its attributes, and a sentence that says all of them."""
+    """One kind of component: its attributes, and a sentence that says all of them.
+
+    An attribute that nobody is sure of is left out: better unsaid than guessed.
+    """
 
     name: Phrase
-    number: Phrase
-    location: Phrase
+    number: Phrase | None = None
+    location: Phrase | None = None
     direction: Phrase | None = None
-    color: Phrase
-    texture: Phrase
-    shape: Phrase
+    color: Phrase | None = None
+    texture: Phrase | None = None
+    shape: Phrase | None = None
     caption: Sentence
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        for attribute in ATTRIBUTES:
-            value = getattr(self, attribute)
+        for attribute, value in self.attributes.items():
             if unknown := unknown_values(attribute, value):
                 raise ValueError(
                     f"{self.name}: {attribute} {unknown[0]!r} is not in the list: "
@@ -52,8 +54,9 @@ class Component(_Record):
 
     @property
     def attributes(self) -> dict[str, str]:
-        """Attribute -> value, in the order of the vocabulary."""
-        return {name: getattr(self, name) for name in ATTRIBUTES}
+        """Attribute -> value, in the order of the vocabulary; without those left out."""
+        found = {name: getattr(self, name) for name in ATTRIBUTES}
+        return {name: value for name, value in found.items() if value is not None}
 
     @property
     def told(self) -> dict[str, str]:
@@ -64,11 +67,12 @@ class Component(_Record):
 class Provenance(_Record):
     """Where a caption comes from."""
 
-    source: Literal["template", "llm", "hand"]
+    source: Literal["template", "llm", "hand", "photos"]
     facts: Literal["published", "unverified", "generator"] | None = None  # behind a template
     model: str | None = None
     prompt_version: str | None = None
     image_sha256: str | None = None
+    shots_sha256: tuple[str, ...] = Field(default=(), exclude_if=lambda shots: not shots)
 
 
 class Caption(_Record):

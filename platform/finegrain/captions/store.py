@@ -14,6 +14,7 @@ from finegrain.captions.schema import Caption, Provenance
 from finegrain.captions.templates import caption_from_facts
 from finegrain.errors import ConfigError
 from finegrain.factory import CATEGORIES, FACTORIES
+from finegrain.files import write_text
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -23,19 +24,20 @@ class CaptionStore:
 
     Args:
         folder: None for the library alone.
+        bundled: whether the library stands behind it.
 
     Raises:
         ConfigError: a file is no valid caption, or two files caption the same category.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, bundled: bool = True) -> None:
         own: dict[str, Caption] = {}
         for path in caption_files(folder) if folder else ():
             caption = read_caption(path)
             if caption.key in own:
                 raise ConfigError(f"{path} is a second caption of {caption.key}")
             own[caption.key] = caption
-        self._captions = {**library(), **own}
+        self._captions = {**(library() if bundled else {}), **own}
 
     def __iter__(self) -> Iterator[Caption]:
         return iter(self._captions.values())
@@ -64,7 +66,7 @@ class CaptionStore:
             f"no caption for {dataset}/{category}; {dataset} has "
             f"{', '.join(sorted(known)) or f'none (known data sets: {sorted(datasets)})'}. "
             "Write one as YAML, check it with `finegrain caption --check`, and give its folder "
-            "with --captions"
+            "with --captions; or let it be made from the shots, with --captions-from photos"
         )
 
 
@@ -88,6 +90,13 @@ def read_caption(path: Path) -> Caption:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     except ValidationError as error:
         raise ConfigError(f"{path} is no caption: {faults(error)}") from error
+
+
+def write_caption(path: Path, caption: Caption) -> None:
+    """One caption as YAML that a person can edit; whole or not at all."""
+    record = caption.model_dump(mode="json", exclude_none=True)
+    record["background"] = caption.background  # null says that the part fills the image
+    write_text(path, yaml.safe_dump(record, sort_keys=False, allow_unicode=True, width=100))
 
 
 def faults(error: ValidationError) -> str:

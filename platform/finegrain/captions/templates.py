@@ -1,7 +1,8 @@
 """From attribute facts to a caption, by fixed sentence forms and without a model.
 
 Facts are `{"foreground", "background", "components": [{"name", "number", "location", "direction",
-"color": [...], "texture": [...], "shape": [...]}], "defects": [...]}`.
+"color": [...], "texture": [...], "shape": [...]}], "defects": [...]}`. None and empty
+lists are not said.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,9 +48,11 @@ def caption_from_facts(
 
 
 def _component(facts: Mapping[str, Any]) -> Component:
-    color, texture, shape = (" and ".join(facts[name]) for name in ("color", "texture", "shape"))
+    color, texture, shape = (
+        " and ".join(facts[name]) or None for name in ("color", "texture", "shape")
+    )
     number, name, location = facts["number"], facts["name"], facts["location"]
-    parts = [words_for("number", number)[0], color, texture, shape, name, place(location)]
+    parts = [_count(number), color, texture, shape, name, place(location)]
     if facts["direction"]:
         parts.append(f"in {facts['direction']} direction")
     return Component(
@@ -60,13 +63,21 @@ def _component(facts: Mapping[str, Any]) -> Component:
         color=color,
         texture=texture,
         shape=shape,
-        caption=" ".join(parts),
+        caption=_joined(parts),
     )
 
 
-def place(location: str) -> str:
+def place(location: str | None) -> str | None:
     """A location as the end of a sentence."""
-    return _PLACES.get(location, f"at the {location}")
+    return None if location is None else _PLACES.get(location, f"at the {location}")
+
+
+def _count(number: str | None) -> str | None:
+    return None if number is None else words_for("number", number)[0]
+
+
+def _joined(parts: Sequence[str | None]) -> str:
+    return " ".join(part for part in parts if part)
 
 
 def _summary(facts: Mapping[str, Any], components: Sequence[Component]) -> str:
@@ -76,9 +87,7 @@ def _summary(facts: Mapping[str, Any], components: Sequence[Component]) -> str:
 
 
 def _relation(components: Sequence[Component]) -> str:
-    return _listed(
-        [f"{words_for('number', c.number)[0]} {c.name} {place(c.location)}" for c in components]
-    )
+    return _listed([_joined([_count(c.number), c.name, place(c.location)]) for c in components])
 
 
 def _listed(items: Sequence[str]) -> str:

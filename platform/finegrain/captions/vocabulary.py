@@ -62,12 +62,44 @@ NUMBER_WORDS: dict[str, tuple[str, ...]] = {
     "6": ("six", "6"),
     "multiple": ("multiple", "several", "many"),
 }
+ALIKE: tuple[frozenset[str], ...] = tuple(
+    map(
+        frozenset,
+        (
+            {"gray", "grey", "silver", "metallic grey", "metallic silver", "dark grey"},
+            {"brown", "dark brown", "light brown", "various browns", "copper"},
+            {"beige", "light beige"},
+            {"orange", "light orange", "gold", "yellow"},
+            {"red", "red specks"},
+            {"rough", "granular", "textured", "woven", "knitted", "crinkled"},
+            {"smooth", "glossy", "metallic", "matte", "transparent"},
+            {"bristled", "fuzzy"},
+            {"circular", "rounded", "oval", "ring-shaped", "spherical", "radial spokes"},
+            {"rectangular", "square", "straight", "elongated", "flat", "cylindrical", "tubular"},
+            {"conical", "conical head"},
+            {"center", "evenly distributed", "entire image", "throughout", "scattered"},
+            {"corners", "both sides"},
+            {"right", "right center"},
+            {"left", "left center"},
+            {"top", "top center"},
+            {"bottom", "bottom center"},
+            {"vertical", "upward", "downward"},
+        ),
+    )
+)
+"""Values that the same thing may bear; none of them stands for an anomaly of another."""
 _JOINTS = re.compile(r" and | or | with ")
 
 
 def base_values(phrase: str) -> list[str]:
     """The values that a phrase joins with "and", "or" and "with"."""
     return _JOINTS.split(phrase)
+
+
+def alike_values(phrase: str) -> set[str]:
+    """The values that a phrase joins, and all that the same thing may bear instead."""
+    own = set(base_values(phrase))
+    return own.union(*(group for group in ALIKE if group & own))
 
 
 def unknown_values(attribute: str, phrase: str) -> list[str]:

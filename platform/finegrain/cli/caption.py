@@ -16,15 +16,19 @@ if TYPE_CHECKING:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Caption the categories of a data set with a multimodal model, or check captions.
+    """Caption parts from good photos, with a multimodal model or without; or check captions.
 
     OPENAI_API_KEY=... finegrain caption --endpoint http://127.0.0.1:8000/v1 --model NAME \\
         --dataset mvtec --data-root PATH --output captions/
+    finegrain caption --from-photos PHOTOS         no model is asked: what colours, shapes and the
+                                                   bundled CLIP are sure of, and nothing else
     finegrain caption --check captions/            files or folders, written by hand for example
     finegrain benchmark --captions captions/       uses them
     The same command again builds only what is missing.
     """
-    return check(args.check) if args.check else build(args)
+    if args.check:
+        return check(args.check)
+    return from_photos(args) if args.from_photos else build(args)
 
 
 def check(paths: Sequence[Path]) -> int:
@@ -68,6 +72,44 @@ def build(args: argparse.Namespace) -> int:
     return 1 if any(one.status == "failed" for one in built) else 0
 
 
+def from_photos(args: argparse.Namespace) -> int:
+    """A caption for each part of a folder, from the photos that `finegrain fit` would take."""
+    from finegrain.backbones import FrozenClip, check_backbone, load_backbone
+    from finegrain.captions.from_photos import caption_from_photos
+    from finegrain.captions.store import write_caption
+    from finegrain.cluster.parts import find_parts
+    from finegrain.data import load_category
+    from finegrain.data.images import read_rgb
+    from finegrain.data.shots import file_sha256, select_shots
+    from finegrain.evaluation.figures import png
+    from finegrain.evaluation.regions import sentence_sheet
+    from finegrain.files import write_bytes
+    from finegrain.places import runs_folder
+
+    grid = Grid(**given(args, Grid))
+    check_backbone(grid.backbone, grid.weights, reads_text=True)
+    root, parts = find_parts(args.from_photos)
+    clip = load_backbone(grid.backbone, weights=grid.weights)
+    assert isinstance(clip, FrozenClip)  # as was checked
+    folder = args.output or runs_folder() / "captions"
+    for name in grid.categories or parts:
+        path = folder / f"folder-{name}.yaml"
+        if path.exists():
+            print(f"{name}: kept {path}, which may be edited; delete it for a new one")
+            continue
+        category = load_category("folder", root, name)
+        paths = select_shots(category, min(args.most, len(category.train)), args.seed)
+        shots = [read_rgb(path) for path in paths]
+        found = caption_from_photos("folder", name, shots, clip, [file_sha256(p) for p in paths])
+        write_caption(path, found.caption)
+        sentences = [component.caption for component in found.caption.components]
+        sheet = sentence_sheet(shots, found.regions.labels, sentences, found.caption.key)
+        write_bytes(path.with_suffix(".png"), png(sheet))
+        print(f"{name}: {found.caption.summary}")
+    print(f"Captions to edit, and pictures of what was seen: {folder}")
+    return 0
+
+
 def _orders(grid: Grid) -> "list[Order]":
     """One for each category, with its first normal image."""
     from finegrain.captions.llm import Order
@@ -96,6 +138,10 @@ def report(built: "Sequence[Built]", calls: str) -> str:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Its own."""
     add = parser.add_argument
+    add("--from-photos", type=Path, metavar="PHOTOS",
+        help="one part or a folder of parts, as for `finegrain fit`")  # fmt: skip
+    add("--most", type=int, default=8, metavar="K", help="photos of a part [8]")
+    add("--seed", type=int, default=0, help="draws the photos [0]")
     add("--check", nargs="+", type=Path, metavar="PATH", help="only say whether these hold")
     add = parser.add_argument_group("the model that is asked").add_argument
     add("--endpoint", metavar="URL", default=os.environ.get("OPENAI_BASE_URL"),
@@ -113,7 +159,7 @@ COMMAND = Command(
     "caption",
     run,
     [
-        grid_options("dataset", "data_root", "categories"),
+        grid_options("dataset", "data_root", "categories", "backbone", "weights"),
         output_option("folder of the captions [runs/captions]"),
     ],
     arguments,

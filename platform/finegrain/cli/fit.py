@@ -21,13 +21,14 @@ def run(args: argparse.Namespace) -> int:
     """Fit a detector for each part from good photos alone: no test images, no masks.
 
     finegrain fit PHOTOS --promote          and `finegrain serve` serves every part
-    finegrain fit PHOTOS --method finegrained --captions captions/
+    finegrain fit PHOTOS --method finegrained
     finegrain fit --resume NAME             what is missing of an earlier one
 
     PHOTOS is one part, a folder of photos, or a folder of parts, PHOTOS/PART/*.jpg. Where a part
     has a folder train/good or good, its photos are taken from there. A part with more photos than
     --most is fitted on that many, drawn by --seed. The parts are spread over the Ray cluster like
-    the trials of a benchmark, and the thresholds are calibrated on the photos.
+    the trials of a benchmark, and the thresholds are calibrated on the photos. FineGrainedAD's
+    caption of a part is made from its photos, unless --captions has one.
     """
     from finegrain.benchmark.grid import Grid
     from finegrain.cluster.connect import Share

@@ -20,11 +20,15 @@ def run(args: argparse.Namespace) -> int:
     regions: those found, and the same ones scattered. matching: by q, by n̄, by lot.
     Each is measured fused and as PAD alone, beside VAD alone, in this process.
 
+    photos: captions made from shots alone, against the factory's true facts and masks.
+
     defaults: changes of the default against it, on the factory and the turned factory, both of
     another seed, and on photographs; it tells its hours first, and the same --output goes on.
     """
     if args.claim == "defaults":
         return _defaults(args)
+    if args.claim == "photos":
+        return _photos(args)
     _refuse(args, OF_DEFAULTS, f"--{{}} is of `finegrain study defaults`, not of {args.claim}")
     from finegrain.backbones import FrozenClip, load_backbone
     from finegrain.benchmark.plan import resolve
@@ -92,6 +96,32 @@ def _defaults(args: argparse.Namespace) -> int:
     return 0
 
 
+def _photos(args: argparse.Namespace) -> int:
+    _refuse(args, (*OF_CLAIMS, *OF_DEFAULTS), "study photos is of the factory; leave out --{}")
+    from finegrain.backbones import FrozenClip, check_backbone, load_backbone
+    from finegrain.evaluation.figures import png
+    from finegrain.factory import CATEGORIES
+    from finegrain.files import write_bytes, write_text
+    from finegrain.places import new_folder
+    from finegrain.studies.photo_captions import study_photos
+
+    fit, grid = OneFit(**given(args, OneFit)), Grid(**given(args, Grid))
+    check_backbone(grid.backbone, grid.weights, reads_text=True)
+    clip = load_backbone(grid.backbone, weights=grid.weights)
+    assert isinstance(clip, FrozenClip)  # as was checked
+    output, tables = new_folder("study-photos", args.output), []
+    for seed in grid.seeds:
+        categories = grid.categories or tuple(CATEGORIES)
+        study, pictures = study_photos(clip, categories, fit.number, seed, tell)
+        for name, picture in pictures.items():
+            write_bytes(output / f"{name}-{seed}.png", png(picture))
+        tables.append(f"Seed {seed}, {fit.number} shots\n\n{study.table()}\n")
+    text = "\n".join(tables)
+    write_text(output / "table.md", text)
+    print(f"\n{text}\nTable and pictures: {output}")
+    return 0
+
+
 def _refuse(args: argparse.Namespace, names: Sequence[str], text: str) -> None:
     """ConfigError where one of the options was given."""
     for name in names:
@@ -102,7 +132,9 @@ def _refuse(args: argparse.Namespace, names: Sequence[str], text: str) -> None:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Its own."""
     parser.add_argument(
-        "claim", choices=(*REFERENCE, "defaults"), help="what is claimed to matter, or defaults"
+        "claim",
+        choices=(*REFERENCE, "photos", "defaults"),
+        help="what is claimed to matter; captions from photos; or defaults",
     )
     add = parser.add_argument_group("of defaults alone").add_argument
     add(

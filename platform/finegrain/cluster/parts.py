@@ -49,6 +49,7 @@ def fit_parts(
                 "data_root": root,
                 "categories": grid.categories or parts,
                 "fewer_shots": True,
+                "captions_from": "photos",
             }
         )
         directory, complete = begin(asked, "fit", output, uri, share, tell)

@@ -10,7 +10,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from finegrain.evaluation.figures import LABEL, TILE, Picture, outlined, text_line, tile
+from finegrain.evaluation.figures import (
+    LABEL,
+    TILE,
+    Picture,
+    outlined,
+    sheet,
+    text_line,
+    tile,
+)
 
 Labels = npt.NDArray[np.integer[Any]]
 # Twelve hues that differ in lightness as well; after the last they start again.
@@ -88,6 +96,14 @@ def matching_strip(
     low = [tile(tinted(image, units)) for image, units in zip(images, matched, strict=True)]
     strips = [np.concatenate(top, 1), np.concatenate(low, 1)]
     return np.concatenate([*strips, legend(names, np.unique(matched).tolist(), TILE * len(images))])
+
+
+def sentence_sheet(
+    images: Sequence[Picture], labels: Labels, sentences: Sequence[str], title: str
+) -> Picture:
+    """The images, their regions (K,rows,columns) below them, and the sentence of each region."""
+    rows = sheet(region_rows(images, {"found": labels}), title)
+    return np.concatenate([rows, legend(sentences, range(len(sentences)), rows.shape[1])])
 
 
 def legend(names: Sequence[str], indices: Sequence[int], width: int) -> Picture:

@@ -14,7 +14,7 @@ from finegrain.captions import Caption, Component
 from finegrain.captions.vocabulary import (
     DIRECTIONS,
     VOCABULARY,
-    base_values,
+    alike_values,
     find_values,
     find_words,
     words_for,
@@ -22,32 +22,6 @@ from finegrain.captions.vocabulary import (
 
 Kind = Literal["image", "foreground", "component", "background"]
 Span = tuple[int, int]  # characters, the end left out
-ALIKE: tuple[frozenset[str], ...] = tuple(
-    map(
-        frozenset,
-        (
-            {"gray", "grey", "silver", "metallic grey", "metallic silver", "dark grey"},
-            {"brown", "dark brown", "light brown", "various browns", "copper"},
-            {"beige", "light beige"},
-            {"orange", "light orange", "gold", "yellow"},
-            {"red", "red specks"},
-            {"rough", "granular", "textured", "woven", "knitted", "crinkled"},
-            {"smooth", "glossy", "metallic", "matte", "transparent"},
-            {"bristled", "fuzzy"},
-            {"circular", "rounded", "oval", "ring-shaped", "spherical", "radial spokes"},
-            {"rectangular", "square", "straight", "elongated", "flat", "cylindrical", "tubular"},
-            {"conical", "conical head"},
-            {"center", "evenly distributed", "entire image", "throughout", "scattered"},
-            {"corners", "both sides"},
-            {"right", "right center"},
-            {"left", "left center"},
-            {"top", "top center"},
-            {"bottom", "bottom center"},
-            {"vertical", "upward", "downward"},
-        ),
-    )
-)
-"""Values that the same thing may bear; none of them stands for an anomaly of another."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +188,6 @@ def abnormal_sentences(unit: Unit, rng: np.random.Generator) -> list[str]:
 
 def contrary_values(attribute: str, value: str) -> list[str]:
     """The values of the closed list that contradict this one."""
-    own = set(base_values(value))
-    alike = own.union(*(group for group in ALIKE if group & own))
+    alike = alike_values(value)
     known = DIRECTIONS if attribute == "direction" else VOCABULARY[attribute]
     return [other for other in known if other not in alike]

@@ -4,6 +4,7 @@ variants.py   the paper's ablations as variants    ablations.py  run as benchmar
 curves.py     figure 7
 controls.py   what would refute the paper's claims: other words, scattered regions, matching by lot
 regions.py    region aggregation against the factory's true component masks
+photo_captions.py  captions from photos against the factory's true facts and masks
 defaults/     changes of the method's defaults, on three kinds of data
 compare/      recorded benchmarks against one another
 search/       hyperparameter searches

@@ -147,7 +147,9 @@ def contrary(caption: Caption, seed: int) -> Caption:
             name: str(rng.choice(contrary_values(name, value)))
             for name, value in component.told.items()
         }
-        listed = {name: [values[name]] for name in ("color", "texture", "shape")}
+        listed = {
+            name: [values[name]] if name in values else [] for name in ("color", "texture", "shape")
+        }
         plain = {name: values.get(name) for name in ("number", "location", "direction")}
         components.append({"name": component.name, **plain, **listed})
     facts = {**caption.model_dump(include={"foreground", "background", "defects"})}
