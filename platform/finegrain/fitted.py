@@ -26,7 +26,7 @@ from finegrain.data.images import decode_rgb, read_bytes
 from finegrain.data.shots import Shot
 from finegrain.decision import Verdict, judge
 from finegrain.decision.calibrate import calibrate, encoded_copies
-from finegrain.decision.regions import Thresholds
+from finegrain.decision.thresholds import FALSE_ALARMS, Thresholds, check_false_alarms
 from finegrain.detectors import Detector, Prediction, detector_class, make_detector
 from finegrain.errors import ConfigError, ImageFormatError
 
@@ -84,6 +84,7 @@ def fit(
     weights: str | None = None,
     device: str = "cpu",
     seed: int = 0,
+    false_alarms: float = FALSE_ALARMS,
 ) -> FittedDetector:
     """Fit a detector on K good images and calibrate its thresholds on them.
 
@@ -97,6 +98,7 @@ def fit(
         weights: of the backbone: a file, or a tag.
         device: where it computes.
         seed: of all randomness.
+        false_alarms: among 100 good parts, that the thresholds are calibrated for.
 
     Raises:
         ConfigError: an unknown name or option, no image, or a caption that is needed.
@@ -105,6 +107,7 @@ def fit(
     if not images:
         raise ConfigError("fit needs at least one good image; got none")
     kind = detector_class(method)
+    check_false_alarms(false_alarms)
     chosen = dict(options or {})
     if kind.needs_caption:
         chosen |= {"caption": _caption(caption, method).model_dump(mode="json")}
@@ -112,7 +115,8 @@ def fit(
     detector = make_detector(method, load_backbone(backbone, device, weights), chosen, seed=seed)
     shots, pixels = zip(*map(_read, images, count()), strict=True)
     detector.fit(pixels)
-    return FittedDetector(detector, _thresholds(detector, pixels), shots, category)
+    thresholds = _thresholds(detector, pixels, false_alarms)
+    return FittedDetector(detector, thresholds, shots, category)
 
 
 def load(
@@ -133,10 +137,11 @@ def load(
     return FittedDetector(detector, config.thresholds, config.shots, config.category)
 
 
-def _thresholds(detector: Detector, pixels: Sequence[RgbImage]) -> Thresholds:
+def _thresholds(detector: Detector, pixels: Sequence[RgbImage], false_alarms: float) -> Thresholds:
     windows = detector.windows
     copies = [encoded_copies(detector.backbone, image, windows=windows) for image in pixels]
-    return calibrate(detector, encode(detector.backbone, pixels, windows=windows), copies)
+    tokens = encode(detector.backbone, pixels, windows=windows)
+    return calibrate(detector, tokens, copies, false_alarms)
 
 
 def _caption(caption: Caption | str | Path | None, method: str) -> Caption:

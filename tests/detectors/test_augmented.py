@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from finegrain.backbones import PatchTokens, RemoteBackbone, encode
 from finegrain.checkpoint import load_detector, save_detector
-from finegrain.decision.calibrate import calibrate, encoded_copies
+from finegrain.decision.calibrate import calibrate, expected
 from finegrain.detectors import make_detector
 from finegrain.detectors.foreground import foreground
 from finegrain.detectors.maps import tail_mean, to_pixels
@@ -16,6 +16,7 @@ from finegrain.errors import ConfigError
 from tests.conftest import striped
 
 GRID = (4, 5)
+TINY = np.finfo(np.float32).tiny
 RIVALS = {"anomalydino": {"rotations": 4}, "subspacead": {"augmentations": 4}}
 REMOTE = RemoteBackbone("none", "0" * 64)
 
@@ -211,16 +212,17 @@ def test_the_only_shot_stays(name, shots):
 @pytest.mark.parametrize("name", RIVALS)
 def test_thresholds_come_from_left_out_views(name, shots):
     detector = make_detector(name, Counting(), RIVALS[name]).fit(shots)
-    copies = [encoded_copies(detector.backbone, shot) for shot in shots]
-    found = calibrate(detector, encode(detector.backbone, shots), copies)
-    scores = []
-    for i, copy in enumerate(copies):
+    encoded = encode(detector.backbone, shots)
+    found = calibrate(detector, encoded, [encoded[i : i + 1] for i in range(3)])
+    scores, own = [], np.log(detector.score(encoded).image_scores.clip(TINY))
+    for i in range(3):
         others = make_detector(name, Counting(), RIVALS[name])
         others.views = tuple(view for j, view in enumerate(detector.views) if j != i)
         others.learn(others.views)
-        scores.append(others.score(copy).image_scores)
-    tail = np.mean(scores) + 2 * np.std(scores)
-    assert found.image == pytest.approx((2 / 3) ** 0.4 * tail, rel=1e-4)  # of squared distances
+        scores += others.score(encoded[i : i + 1]).image_scores.clip(TINY).tolist()
+    again = expected(np.log(scores), own)
+    assert found.scores.location == pytest.approx(again.location, abs=1e-4)
+    assert found.scores.scale == pytest.approx(again.scale, abs=1e-4)
 
 
 def test_what_was_reloaded_has_no_views_to_leave_out(shots, tmp_path):
