@@ -10,7 +10,7 @@ from finegrain.backbones import PatchTokens
 from finegrain.decision.calibrate import COPIES, calibrate, expected, jittered
 from finegrain.decision.regions import MOST_REGIONS, find_regions
 from finegrain.detectors import make_detector
-from finegrain.errors import InputError
+from finegrain.errors import CalibrationError, InputError
 
 UNITS = (("image", "a plate"), ("bore", "one bore"), ("stripes", "grey stripes"))
 
@@ -134,6 +134,12 @@ def test_a_double_tells_nothing_of_the_next_part():
     one = expected(np.array([-np.inf]), own[:1])
     assert expected(np.log([1e-30] * 4), own) == one
     assert one.location == pytest.approx(math.log(0.1) + 0.15)
+
+
+def test_without_a_positive_score_there_is_no_threshold():
+    nothing = np.full(2, math.log(1e-45))
+    with pytest.raises(CalibrationError, match="no score of a shot is positive"):
+        expected(nothing, nothing)
 
 
 def test_scores_that_are_not_finite_are_refused():

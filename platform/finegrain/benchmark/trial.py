@@ -31,7 +31,7 @@ from finegrain.data.shots import Shot, check_no_leak, file_sha256, select_shots,
 from finegrain.decision.calibrate import calibrate, encoded_copies
 from finegrain.decision.thresholds import Thresholds
 from finegrain.detectors import Detector, Prediction, make_detector
-from finegrain.errors import InputError
+from finegrain.errors import CalibrationError, InputError
 from finegrain.evaluation.evaluate import TestSet, evaluate, load_test_set, score_all
 from finegrain.evaluation.figures import heatmap_strip, png
 from finegrain.files import write_bytes, write_text
@@ -90,7 +90,11 @@ class Worker:
         detector.fit(images)
         fit_seconds = time.perf_counter() - start
 
-        thresholds = self._calibrate(detector, images, support, trial.alarms_per_100)
+        notes = _notes(trial, encoded.category)
+        try:
+            thresholds = self._calibrate(detector, images, support, trial.alarms_per_100)
+        except CalibrationError as error:  # it is measured all the same
+            thresholds, notes = None, (*notes, f"{trial.method}: {error}")
         measured: dict[str, Any] = {}
         if encoded.test:
             measured, prediction = _measured(detector, encoded.test, thresholds)
@@ -113,7 +117,7 @@ class Worker:
             encode_ms=encoded.encode_ms,
             checkpoint=directory / CHECKPOINT,
             support=support,
-            notes=_notes(trial, encoded.category),
+            notes=notes,
             environment=environment(self.device),
         )
 

@@ -18,9 +18,10 @@ from finegrain.backbones import Backbone, PatchTokens, RgbImage, Windows, encode
 from finegrain.data.warping import reduced, to_rgb, warped
 from finegrain.decision.thresholds import FALSE_ALARMS, Expected, Thresholds
 from finegrain.detectors import Detector
-from finegrain.errors import InputError
+from finegrain.errors import CalibrationError, InputError
 
 COPIES = 4  # of a shot
+SMALLEST = float(np.finfo(np.float32).tiny)  # what a score of 0 or less counts as
 
 # The prior, in natural logarithms of scores, as measured on four sets of photographs with
 # AnomalyDINO, PatchCore and FineGrainedAD; docs/serving.md says what each gives when left out.
@@ -87,7 +88,8 @@ def calibrate(
 
     Raises:
         ConfigError: a number of false alarms out of its range.
-        InputError: a score is not finite, or all are 0.
+        InputError: a score is not finite.
+        CalibrationError: no score is positive, so that none has a logarithm.
     """
     own = np.stack([_logarithms(detector, some).mean(0) for some in copies])  # (K,2)
     if len(copies) == 1:
@@ -117,8 +119,13 @@ def expected(left_out: npt.NDArray[np.float64], own: npt.NDArray[np.float64]) ->
     """
     values = left_out[left_out > own]
     if len(values) < 2:
-        location = float(max(own.max(), left_out.max())) + ONE_SHOT
-        return Expected(location, ONE_SHOT_SPREAD, FREEDOM)
+        highest = float(max(own.max(), left_out.max()))
+        if highest <= math.log(SMALLEST):
+            raise CalibrationError(
+                "no threshold can be set: no score of a shot is positive. Either the photos show "
+                "nothing, or the method's scores are no distances"
+            )
+        return Expected(highest + ONE_SHOT, ONE_SHOT_SPREAD, FREEDOM)
     count = len(values) - 1
     freedom = FREEDOM + count - 1
     variance = (FREEDOM * SPREAD**2 + (count - 1) * float(values.var(ddof=1))) / freedom
@@ -127,7 +134,7 @@ def expected(left_out: npt.NDArray[np.float64], own: npt.NDArray[np.float64]) ->
 
 
 def _logarithms(detector: Detector, tokens: PatchTokens) -> npt.NDArray[np.float64]:  # (B,2)
-    """Of the image scores and of the maps' maxima; what is 0 counts as the smallest number."""
+    """Of the image scores and of the maps' maxima."""
     prediction = detector.score(tokens)
     found = np.stack([prediction.image_scores, prediction.anomaly_maps.max((1, 2))], -1)
     if not np.isfinite(found).all():
@@ -135,4 +142,4 @@ def _logarithms(detector: Detector, tokens: PatchTokens) -> npt.NDArray[np.float
             f"{detector.name} gives scores that are not finite on its own shots, so that no "
             "threshold can be set; look at the photos and at the method's options"
         )
-    return np.log(np.maximum(found.astype(np.float64), np.finfo(np.float32).tiny))
+    return np.log(np.maximum(found.astype(np.float64), SMALLEST))
