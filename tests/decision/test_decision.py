@@ -113,7 +113,7 @@ def test_thresholds_are_quantiles_of_a_new_part_given_the_left_out_shots(asked):
         variances = squares / generator.chisquare(6 + 2, 400_000)
         means = np.mean(values) + np.sqrt(variances / 3) * generator.normal(size=400_000)
         next_part = means + np.sqrt(variances) * generator.normal(size=400_000)
-        expected = np.quantile(next_part, 1 - asked / 100) + 0.2 * math.log(3 / 4)
+        expected = np.quantile(next_part, 1 - asked / 100) + 0.15 * math.log(3 / 4)
         assert math.log(threshold) == pytest.approx(expected, abs=0.01)
 
 

@@ -26,7 +26,8 @@ SMALLEST = float(np.finfo(np.float32).tiny)  # what a score of 0 or less counts 
 # The prior, in natural logarithms of scores, as measured on four sets of photographs with
 # AnomalyDINO, PatchCore and FineGrainedAD; docs/serving.md says what each gives when left out.
 SPREAD, FREEDOM = 0.12, 6.0  # of good parts; it counts as much as so many more shots
-SCALING = 0.2  # scores fall with the number of shots to this power
+SCALING = 0.15  # scores fall with the number of shots to this power
+DOUBLE = 0.5  # of its own copies' score; below that a shot is another once more
 # The next part above the clearly changed copies of a single shot, and what it spreads around that.
 ONE_SHOT, ONE_SHOT_SPREAD = 0.15, 0.2
 
@@ -110,14 +111,14 @@ def expected(left_out: npt.NDArray[np.float64], own: npt.NDArray[np.float64]) ->
     Bayesian Data Analysis, section 3.3). Two shots against each other are one distance seen from
     both sides, so that K scores count as K - 1.
 
-    A shot that is nearer to another shot than to its own copies is a double of it, and says nothing
-    of the next part: it is not counted.
+    A shot that is much nearer to another shot than to its own copies is a double of it, and says
+    nothing of the next part: it is not counted.
 
     Args:
         left_out: (K,) logarithms of the shots' scores against the other shots.
         own: (K,) mean logarithms of their copies' scores against all shots.
     """
-    values = left_out[left_out > own]
+    values = left_out[left_out > own + math.log(DOUBLE)]
     if len(values) < 2:
         highest = float(max(own.max(), left_out.max()))
         if highest <= math.log(SMALLEST):
