@@ -119,13 +119,13 @@ def expected(left_out: npt.NDArray[np.float64], own: npt.NDArray[np.float64]) ->
         own: (K,) mean logarithms of their copies' scores against all shots.
     """
     values = left_out[left_out > own + math.log(DOUBLE)]
+    highest = float(max(own.max(), left_out.max()))
+    if highest <= math.log(SMALLEST):
+        raise CalibrationError(
+            "no threshold can be set: no score of a shot is positive. Either the photos show "
+            "nothing, or the method's scores are no distances"
+        )
     if len(values) < 2:
-        highest = float(max(own.max(), left_out.max()))
-        if highest <= math.log(SMALLEST):
-            raise CalibrationError(
-                "no threshold can be set: no score of a shot is positive. Either the photos show "
-                "nothing, or the method's scores are no distances"
-            )
         return Expected(highest + ONE_SHOT, ONE_SHOT_SPREAD, FREEDOM)
     count = len(values) - 1
     freedom = FREEDOM + count - 1
