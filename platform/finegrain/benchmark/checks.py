@@ -36,7 +36,7 @@ def checks_text(checked: Sequence[Checked]) -> str:
     header = ["part", "photos", "lie alike", "left-out alarms", *areas, "expected AUROC", "doubts"]
     table = markdown(header, [_line(result, check) for result, check in checked])
     parts = [
-        "Seen in the photos alone: the share of painted defects found, by their share of the image.",
+        "Seen in the photos alone: painted defects found, in percent, by their share of the image.",
         table,
     ]
     if todo := _todo(checked):
@@ -109,8 +109,8 @@ def _section(result: TrialResult, check: SelfCheck) -> str:
         picture = f'<p><img alt="{escape(title)}" src="data:image/png;base64,{data}">'
     return (
         f"<section><h2>{escape(result.trial.category)}</h2><p>{escape(result.trial.method)}, "
-        f"{check.photos} photos; they lie alike: {alike(check)}; expected AUROC of painted defects: "
-        f"{100 * check.separation:.1f} %</p><ul>{lines or '<li>nothing to do'}</ul>"
+        f"{check.photos} photos; they lie alike: {alike(check)}; expected AUROC of painted "
+        f"defects: {100 * check.separation:.1f} %</p><ul>{lines or '<li>nothing to do'}</ul>"
         f"<table><tr><th>found of painted defects, in percent, at {check.asked:g} false alarms of "
         f"100{head}{rows}</table>{picture}</section>"
     )

@@ -62,11 +62,8 @@ class Checks(Record):
     )
 
 
-LATER = (
-    "shot_selection",
-    "views",
-    "self_check",
-)  # newer than the first results: at their defaults not hashed
+# Newer than the first results: at their defaults not hashed.
+LATER = ("shot_selection", "views", "self_check")
 
 
 class BackboneChoice(Record):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from finegrain.backbones import PatchTokens, RgbImage, encode
+from finegrain.data.warping import reduced, to_rgb
 from finegrain.decision.calibrate import CLEAR, expected, jittered, logarithms
 from finegrain.decision.thresholds import Expected, Thresholds
 from finegrain.detectors import Detector
@@ -163,7 +164,7 @@ def _painted(
     generator: np.random.Generator,
 ) -> tuple[list[Painted], list[Picture]]:
     """Each kind of defect in each size on one photo, scored by what has not seen it."""
-    image = images[place]
+    image = to_rgb(reduced(images[place])[0])  # painting a large one is slow
     if len(images) == 1:
         [image] = jittered(image, 1, generator, CLEAR)
     copies, masks, what = [], [], []
