@@ -4,23 +4,28 @@ import base64
 import re
 
 import pytest
+import torch
 
 from finegrain.benchmark.checks import checked_parts, checks_text
 from finegrain.benchmark.grid import Grid
 from finegrain.benchmark.plan import plan, read_result, resolve
 from finegrain.benchmark.report import write_report
 from finegrain.benchmark.trial import SELF_CHECK, Worker
+from tests.conftest import write_category
 
 
 @pytest.fixture(scope="module")
-def checked(plates, tmp_path_factory):
+def checked(tmp_path_factory):
     directory = tmp_path_factory.mktemp("checked")
+    plates = write_category(directory / "data", "plate_a", seed=1)
     grid = Grid(dataset="folder", data_root=plates, methods=("spade",), shots=(1, 2), seeds=(0,),
                 categories=("plate_a",), self_check=True)  # fmt: skip
     benchmark = resolve(grid, beside=directory)
     trials = plan(benchmark)
+    before = torch.get_num_threads()
     worker = Worker("cpu", threads=1)
     results = {trial.name: worker.run(trial, directory / trial.name) for trial in trials}
+    torch.set_num_threads(before)
     return benchmark, trials, results, directory
 
 
@@ -35,7 +40,6 @@ def test_a_check_is_stored_with_its_trial(checked):
 def test_the_report_shows_doubtful_parts_first_and_brings_its_pictures(checked):
     benchmark, trials, results, directory = checked
     order = checked_parts(trials, results)
-    assert [check.photos for _, check in order if not check.doubtful] == []
     assert order[0][1].separation <= order[1][1].separation
     text = write_report(benchmark, trials, results, directory)
     assert checks_text(order) in text

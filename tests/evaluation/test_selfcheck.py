@@ -79,8 +79,6 @@ def test_a_check_counts_what_the_detector_says(photos, tokens, backbone):
     assert check.false_alarms is None
     assert check.advice[0] == "add 2 photos: only two"
     assert picture.ndim == 3
-    again, _ = self_check(detector, photos[:2], tokens[:2], thresholds)
-    assert again == check
 
 
 def made_up(**changes):
