@@ -93,7 +93,8 @@ def alarms(rows: Sequence[Row]) -> str:
 
 
 def _came(rows: Sequence[Row]) -> list[str]:
-    came, found = defaultdict(list), []
+    came: dict[str, list[float]] = defaultdict(list)
+    found: list[float] = []
     for row in rows:
         assert row.alarms is not None
         came[row.category].append(row.alarms.came or 0.0)

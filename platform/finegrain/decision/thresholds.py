@@ -5,7 +5,7 @@ B images.
 
 import math
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -55,7 +55,7 @@ class Expected:
             1 - stdtr(self.freedom, (math.log(threshold) - self.location) / self.scale)
         )
 
-    def deviations(self, scores: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    def deviations(self, scores: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
         """How many scales each of the B positive scores lies above the location."""
         return (np.log(np.asarray(scores, dtype=np.float64)) - self.location) / self.scale
 
