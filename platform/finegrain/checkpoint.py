@@ -14,14 +14,12 @@ from torch import Tensor
 
 from finegrain.backbones import Backbone
 from finegrain.data.shots import Shot
-from finegrain.decision import Thresholds
-from finegrain.decision.verdict import check_thresholds
+from finegrain.decision.thresholds import Thresholds
 from finegrain.detectors import Detector, make_detector
-from finegrain.errors import CheckpointError, InputError, ScoreError
+from finegrain.errors import CheckpointError, InputError
 from finegrain.files import new_directory, write_json
 
 FORMAT = 1
-HIGHEST = 1e6  # of a threshold: no method scores a part near it
 CONFIG, WEIGHTS = "config.json", "detector.safetensors"
 
 
@@ -58,7 +56,7 @@ def save_detector(
         CheckpointError: a threshold or something learned is no finite number.
     """
     state = {name: value.contiguous() for name, value in detector.state().items()}
-    check_sound(thresholds, state, f"{detector.name} of {category}")
+    check_sound(state, f"{detector.name} of {category}")
     config = CheckpointConfig(
         format=FORMAT,
         finegrain=version("finegrain"),
@@ -77,20 +75,8 @@ def save_detector(
         save_file(state, scratch / WEIGHTS)
 
 
-def check_sound(
-    thresholds: Thresholds | None, state: Mapping[str, Tensor], source: str | Path
-) -> None:
+def check_sound(state: Mapping[str, Tensor], source: str | Path) -> None:
     """CheckpointError where a detector of these would accept every part, whatever it shows."""
-    try:
-        check_thresholds(thresholds)
-    except ScoreError as error:
-        raise CheckpointError(f"{source}: {error}") from error
-    for name, value in vars(thresholds).items() if thresholds else ():
-        if isinstance(value, float) and not 0 < value < HIGHEST:
-            raise CheckpointError(
-                f"{source}: the {name} threshold is {value:g}; needed one above 0 and below "
-                f"{HIGHEST:g}. Fit again"
-            )
     for name, tensor in state.items():
         if not tensor.isfinite().all():
             raise CheckpointError(f"{source}: its tensor {name} has values that are not finite")
@@ -105,13 +91,11 @@ def read_config(directory: Path) -> CheckpointConfig:
             raise CheckpointError(
                 f"{directory} has checkpoint format {found}; this version reads {FORMAT}"
             )
-        config = CheckpointConfig.model_validate(content)
+        return CheckpointConfig.model_validate(content)
     except FileNotFoundError as error:
         raise CheckpointError(f"{directory} is no checkpoint: {CONFIG} is missing") from error
     except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, ValidationError) as error:
         raise CheckpointError(f"{directory / CONFIG} is damaged: {error}") from error
-    check_sound(config.thresholds, {}, directory / CONFIG)
-    return config
 
 
 def count_values(directory: Path) -> int:
@@ -142,7 +126,7 @@ def load_detector(directory: Path, backbone: Backbone) -> Detector:
     try:
         detector = make_detector(config.detector, backbone, config.options, seed=config.seed)
         state = load_file(directory / WEIGHTS)
-        check_sound(None, state, directory / WEIGHTS)
+        check_sound(state, directory / WEIGHTS)
         detector.load_state(state)
     except KeyError as error:
         raise CheckpointError(

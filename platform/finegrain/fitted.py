@@ -27,7 +27,7 @@ from finegrain.data.images import decode_rgb, read_bytes
 from finegrain.data.shots import Shot
 from finegrain.decision import Verdict, judge
 from finegrain.decision.calibrate import calibrate, encoded_copies
-from finegrain.decision.regions import Thresholds
+from finegrain.decision.thresholds import FALSE_ALARMS, Thresholds, check_false_alarms
 from finegrain.detectors import (
     Detector,
     Prediction,
@@ -102,6 +102,7 @@ def fit(
     weights: str | None = None,
     device: str = "cpu",
     seed: int = 0,
+    false_alarms: float = FALSE_ALARMS,
 ) -> FittedDetector:
     """Fit a detector on K good images and calibrate its thresholds on them.
 
@@ -115,6 +116,7 @@ def fit(
         weights: of the backbone: a file, or a tag.
         device: where it computes.
         seed: of all randomness.
+        false_alarms: among 100 good parts, that the thresholds are calibrated for.
 
     Raises:
         ConfigError: an unknown name or option, no image, or a caption that is none.
@@ -123,6 +125,7 @@ def fit(
     if not images:
         raise ConfigError("fit needs at least one good image; got none")
     kind = detector_class(method)
+    check_false_alarms(false_alarms)
     chosen = dict(options or {})
     check_backbone(backbone, weights, reads_text=kind.needs_caption or kind.names_object)
     kind.Config.from_options(method_options(method, chosen))  # before images are read
@@ -135,7 +138,8 @@ def fit(
         chosen |= {"caption": own.model_dump(mode="json")}
     detector = make_detector(method, loaded, chosen, seed=seed)
     detector.fit(pixels)
-    return FittedDetector(detector, _thresholds(detector, pixels), shots, category)
+    thresholds = _thresholds(detector, pixels, false_alarms)
+    return FittedDetector(detector, thresholds, shots, category)
 
 
 def load(
@@ -156,10 +160,11 @@ def load(
     return FittedDetector(detector, config.thresholds, config.shots, config.category)
 
 
-def _thresholds(detector: Detector, pixels: Sequence[RgbImage]) -> Thresholds:
+def _thresholds(detector: Detector, pixels: Sequence[RgbImage], false_alarms: float) -> Thresholds:
     windows = detector.windows
     copies = [encoded_copies(detector.backbone, image, windows=windows) for image in pixels]
-    return calibrate(detector, encode(detector.backbone, pixels, windows=windows), copies)
+    tokens = encode(detector.backbone, pixels, windows=windows)
+    return calibrate(detector, tokens, copies, false_alarms)
 
 
 def _try_read(image: Source) -> RgbImage | ImageError:

@@ -59,12 +59,6 @@ def test_what_is_not_finite_is_no_prediction(value, place):
     assert issubclass(ScoreError, InputError)  # a benchmark's trial fails by it, and isn't retried
 
 
-@pytest.mark.parametrize("thresholds", [Thresholds(np.nan, 0.4), Thresholds(0.5, np.inf)])
-def test_what_is_not_finite_is_no_threshold(thresholds):
-    with pytest.raises(ScoreError, match=r"threshold is (nan|inf); it must be finite"):
-        decide(hand_made(), thresholds, [(40, 80), (8, 8)], units=UNITS, grid=(2, 2))
-
-
 def test_each_image_gets_its_own_decision_regions_and_components():
     bad, good = decide(
         hand_made(), Thresholds(0.5, 0.4), [(40, 80), (8, 8)], units=UNITS, grid=(2, 2)
@@ -103,7 +97,7 @@ def test_a_fitted_detector_judges_without_a_server(backbone):
     detector = make_detector("patchcore", backbone).fit(shots)
     images = [striped(generator)[0], striped(generator, defect=True)[0][:48]]
     scores = detector.score(encode(backbone, images)).image_scores
-    between = Thresholds(image=float(scores.mean()), pixel=1e9)
+    between = Thresholds(image=float(scores.mean()), pixel=1e5)
     verdicts = judge(detector, images, between)
     assert [v.score for v in verdicts] == pytest.approx(scores.tolist())
     assert [v.rejected for v in verdicts] == [bool(s > scores.mean()) for s in scores]

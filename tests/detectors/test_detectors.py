@@ -30,7 +30,7 @@ OPTIONS = {
     "winclip": {"object_name": "plate"},
 }
 ONE_LOOK = {"fine_resolution": False}  # of the regions; in slices a shot takes a second more
-SHARES = {"tail"}  # of a reading that the paper does not have
+SHARES = {"tail", "level"}  # of a reading that the paper does not have
 NEED_TEXT = ("finegrained", "promptad", "winclip")
 
 
@@ -109,7 +109,9 @@ def test_the_paper_s_preset_is_the_paper_whatever_the_defaults(backbone):
     }
     options = {"caption": PLATE, "memory": {"joint": True}}
     config = make_detector("finegrained:paper", backbone, options).config
-    assert config.memory == MemoryConfig(radius=None, near=0, joint=True, turned=False, finest=1)
+    assert config.memory == MemoryConfig(
+        radius=None, near=0, joint=True, turned=False, finest=1, usual=0
+    )
     assert (config.losses.mean, config.losses.regularization) == (0.001, 1)
     assert (config.scoring.fusion, config.scoring.matching) == ("harmonic", "query")
     assert config.scoring.class_temperature == config.scoring.temperature == backbone.logit_scale
@@ -340,18 +342,17 @@ UNSOUND = [float("nan"), float("inf"), 1e9, 0.0, -1.0]
 
 @pytest.mark.parametrize("value", UNSOUND)
 @pytest.mark.parametrize("kind", ["image", "pixel"])
-def test_thresholds_that_accept_every_part_are_neither_saved_nor_loaded(
-    saved, backbone, images, value, kind
+def test_thresholds_that_accept_every_part_are_neither_made_nor_loaded(
+    saved, backbone, value, kind
 ):
-    thresholds = Thresholds(**{"image": 0.5, "pixel": 0.5, kind: value})
-    detector = make_detector("patchcore", backbone).fit(images[0][:1])
-    with pytest.raises(CheckpointError, match=f"the {kind} threshold is"):
-        save_detector(detector, saved, dataset="d", category="c", shots=[], thresholds=thresholds)
+    unsound = {"image": 0.5, "pixel": 0.5, kind: value}
+    with pytest.raises(ConfigError, match="thresholds must lie above 0"):
+        Thresholds(**unsound)
     config = json.loads((saved / "config.json").read_text())
-    config["thresholds"] = {"image": 0.5, "pixel": 0.5, kind: value}
+    config["thresholds"] = unsound
     (saved / "config.json").write_text(json.dumps(config))
     for reader in (read_config, lambda path: load_detector(path, backbone)):
-        with pytest.raises(CheckpointError, match=rf"config\.json: the {kind} threshold is"):
+        with pytest.raises(CheckpointError, match="thresholds must lie above 0"):
             reader(saved)
 
 

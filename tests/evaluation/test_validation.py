@@ -29,9 +29,20 @@ def test_the_mask_is_where_the_image_changed(image, kind):
         np.testing.assert_array_equal(changed, again)
 
 
+@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("area", [0.01, 0.03])
+def test_a_defect_has_about_the_size_that_is_asked_for(kind, area):
+    plain = np.full((300, 200, 3), 128, np.uint8)
+    plain[::7] = 40
+    shown = [
+        with_defect(plain, kind, np.random.default_rng(seed), area)[1].mean() for seed in range(12)
+    ]
+    assert 0.5 * area < np.median(shown) < 1.6 * area
+
+
 def test_a_defect_that_never_shows_is_an_error(image, monkeypatch):
     monkeypatch.setitem(
-        synthetic.KINDS, "stain", lambda plain, _: (plain, np.ones(plain.shape[:2], np.float32))
+        synthetic.KINDS, "stain", lambda plain, *_: (plain, np.ones(plain.shape[:2], np.float32))
     )
     with pytest.raises(ValueError, match="did not show"):
         with_defect(image, "stain", np.random.default_rng(0))

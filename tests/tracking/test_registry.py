@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from finegrain import fit
 from finegrain.backbones import RemoteBackbone
 from finegrain.checkpoint import count_values, read_config, save_detector
-from finegrain.decision.regions import Thresholds
+from finegrain.decision.thresholds import Thresholds
 from finegrain.detectors import make_detector
 from finegrain.errors import CheckpointError, ConfigError, ImageError
 from finegrain.tracking import BenchmarkRun, Registry

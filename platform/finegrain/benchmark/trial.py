@@ -40,15 +40,17 @@ from finegrain.data.images import read_rgb
 from finegrain.data.published import published_notes
 from finegrain.data.shots import Shot, check_no_leak, drawable, file_sha256, select_shots, shots_at
 from finegrain.decision.calibrate import calibrate, encoded_copies
-from finegrain.decision.regions import Thresholds
+from finegrain.decision.thresholds import Thresholds
 from finegrain.detectors import Detector, Prediction, detector_class, make_detector
-from finegrain.errors import InputError
+from finegrain.errors import CalibrationError, InputError
 from finegrain.evaluation.evaluate import TestSet, evaluate, load_test_set, score_all
 from finegrain.evaluation.figures import heatmap_strip, png
+from finegrain.evaluation.selfcheck import self_check
 from finegrain.files import write_bytes, write_text
 
 SOURCE = Path(__file__).parents[1]
-RESULT, CHECKPOINT, HEATMAPS = "result.json", "checkpoint", "heatmaps.png"
+RESULT, CHECKPOINT = "result.json", "checkpoint"
+HEATMAPS, SELF_CHECK = "heatmaps.png", "self_check.png"
 CAPTION = "caption.yaml"  # where it was made from the shots
 KEPT_TEST_SETS = 2
 KEPT_COPIES = 12  # shots whose changed copies stay encoded: the seeds and methods of a category
@@ -106,10 +108,20 @@ class Worker:
         detector.fit(images)
         fit_seconds = time.perf_counter() - start
 
-        thresholds = self._calibrate(detector, images, support)
+        notes = _notes(trial, encoded.category, described)
+        try:
+            thresholds = self._calibrate(detector, images, support, trial.alarms_per_100)
+        except CalibrationError as error:  # it is measured all the same
+            thresholds, notes = None, (*notes, f"{trial.method}: {error}")
         measured: dict[str, Any] = {}
+        if trial.self_check and thresholds:
+            tokens = encode(backbone, images, windows=detector.windows)
+            checked, picture = self_check(detector, images, tokens, thresholds, seed=trial.seed)
+            measured["self_check"] = checked
+            write_bytes(directory / SELF_CHECK, png(picture))
         if encoded.test:
-            measured, prediction = _measured(detector, encoded.test, thresholds)
+            found, prediction = _measured(detector, encoded.test, thresholds)
+            measured |= found
             strip = heatmap_strip(prediction, encoded.category)
             write_bytes(directory / HEATMAPS, png(strip))
         save_detector(
@@ -129,7 +141,7 @@ class Worker:
             encode_ms=encoded.encode_ms,
             checkpoint=directory / CHECKPOINT,
             support=support,
-            notes=_notes(trial, encoded.category, described),
+            notes=notes,
             environment=environment(self.device),
         )
 
@@ -173,7 +185,11 @@ class Worker:
         return self._encoded[key]
 
     def _calibrate(
-        self, detector: Detector, images: Sequence[RgbImage], support: Sequence[Shot]
+        self,
+        detector: Detector,
+        images: Sequence[RgbImage],
+        support: Sequence[Shot],
+        false_alarms: float,
     ) -> Thresholds | None:
         """Thresholds from the shots, if any; their copies are the same for every method."""
         if not images:
@@ -184,7 +200,8 @@ class Worker:
             if key not in self._copies:
                 self._copies[key] = encoded_copies(detector.backbone, image, windows=windows)
             copies.append(self._copies[key])
-        return calibrate(detector, encode(detector.backbone, images, windows=windows), copies)
+        tokens = encode(detector.backbone, images, windows=windows)
+        return calibrate(detector, tokens, copies, false_alarms)
 
 
 def _measured(

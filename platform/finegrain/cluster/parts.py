@@ -50,6 +50,7 @@ def fit_parts(
                 "categories": grid.categories or parts,
                 "fewer_shots": True,
                 "captions_from": "photos",
+                "self_check": True,
             }
         )
         directory, complete = begin(asked, "fit", output, uri, share, tell)

@@ -3,7 +3,6 @@
 B images, S side of an anomaly map, N = rows x columns patches.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from finegrain.backbones import RgbImage, encode
-from finegrain.decision.regions import Region, Thresholds, find_regions
+from finegrain.decision.regions import Region, find_regions
+from finegrain.decision.thresholds import Thresholds
 from finegrain.detectors import Detector, Prediction
-from finegrain.errors import ScoreError
 
 NEAR_PEAK = 0.9  # of the map's maximum: what counts as its highest place
 
@@ -59,13 +58,6 @@ class Verdict:
     matched: npt.NDArray[np.int16] | None = field(default=None, repr=False, compare=False)
 
 
-def check_thresholds(thresholds: Thresholds | None) -> None:
-    """ScoreError where a threshold is no finite number: no score would ever be above it."""
-    for name, value in vars(thresholds).items() if thresholds else ():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ScoreError(f"the {name} threshold is {value}; it must be finite. Fit again")
-
-
 def judge(
     detector: Detector, images: Sequence[RgbImage], thresholds: Thresholds | None
 ) -> list[Verdict]:
@@ -92,11 +84,7 @@ def decide(
         sizes: width and height of each image.
         units: the detector's.
         grid: rows and columns of patches.
-
-    Raises:
-        ScoreError: a threshold is no finite number.
     """
-    check_thresholds(thresholds)
     matched: Sequence[npt.NDArray[np.int16] | None] = [None] * len(sizes)
     if prediction.matched is not None:
         matched = list(prediction.matched.reshape(-1, *grid))
