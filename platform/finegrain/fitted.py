@@ -8,7 +8,7 @@
 The directory is a checkpoint like any other: the benchmark writes it and the server loads it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import count
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from finegrain.backbones import RgbImage, check_backbone, encode, load_backbone
+from finegrain.backbones import Backbone, RgbImage, check_backbone, encode, load_backbone
 from finegrain.captions import Caption
 from finegrain.captions.store import read_caption
 from finegrain.checkpoint import load_detector, read_config, save_detector
@@ -109,10 +109,38 @@ def fit(
     if kind.needs_caption:
         chosen |= {"caption": _caption(caption, method).model_dump(mode="json")}
     check_backbone(backbone, weights, reads_text=kind.needs_caption or kind.names_object)
-    detector = make_detector(method, load_backbone(backbone, device, weights), chosen, seed=seed)
+    frozen = load_backbone(backbone, device, weights)
+    stages = fitting(images, frozen, method=method, options=chosen, category=category, seed=seed)
+    while True:
+        try:
+            next(stages)
+        except StopIteration as done:
+            fitted: FittedDetector = done.value
+            return fitted
+
+
+def fitting(
+    images: Sequence[Source],
+    backbone: Backbone,
+    *,
+    method: str,
+    options: Mapping[str, Any],
+    category: str,
+    seed: int,
+) -> Generator[str, None, FittedDetector]:
+    """What `fit` does on a loaded backbone: yields the name of each stage as it begins.
+
+    The options hold the caption where the method needs one.
+    """
+    yield "encoding"
+    detector = make_detector(method, backbone, options, seed=seed)
     shots, pixels = zip(*map(_read, images, count()), strict=True)
+    copies = [encoded_copies(backbone, one, windows=detector.windows) for one in pixels]
+    yield "fitting"
     detector.fit(pixels)
-    return FittedDetector(detector, _thresholds(detector, pixels), shots, category)
+    yield "calibrating"
+    tokens = encode(backbone, pixels, windows=detector.windows)
+    return FittedDetector(detector, calibrate(detector, tokens, copies), shots, category)
 
 
 def load(
@@ -131,12 +159,6 @@ def load(
     config = read_config(Path(directory))
     detector = load_detector(Path(directory), load_backbone(config.backbone, device, weights))
     return FittedDetector(detector, config.thresholds, config.shots, config.category)
-
-
-def _thresholds(detector: Detector, pixels: Sequence[RgbImage]) -> Thresholds:
-    windows = detector.windows
-    copies = [encoded_copies(detector.backbone, image, windows=windows) for image in pixels]
-    return calibrate(detector, encode(detector.backbone, pixels, windows=windows), copies)
 
 
 def _caption(caption: Caption | str | Path | None, method: str) -> Caption:

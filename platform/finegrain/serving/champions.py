@@ -35,14 +35,18 @@ class ChampionPoller:
         self.heard = self._registry.champions()
         return self.heard
 
+    def look(self) -> None:
+        """Take up the registry's answer; one that is away leaves what is known."""
+        try:
+            self._notice(self.ask())
+        except Exception as error:
+            log.warning("champions can't be looked up: %s", error)
+
     def stop(self) -> None:
         """End the thread."""
         self._stop.set()
 
     def _poll(self) -> None:
         while not self._stop.is_set():
-            try:
-                self._notice(self.ask())
-            except Exception as error:  # the registry may be away; what is known goes on serving
-                log.warning("champions can't be looked up: %s", error)
+            self.look()
             self._stop.wait(self._seconds)

@@ -32,12 +32,15 @@ from finegrain.errors import ConfigError, InputError
 from finegrain.serving.champions import ChampionPoller, Champions
 from finegrain.serving.config import ServingConfig
 from finegrain.serving.encoder import Encoder
+from finegrain.serving.enrolment import Enrolments
+from finegrain.serving.fit_task import RayFitter
 from finegrain.serving.http import make_app
 from finegrain.serving.messages import EncodedImages, Refusal, ScoredImages
+from finegrain.serving.parts import Parts
 from finegrain.serving.precision import load_serving_backbone
 from finegrain.serving.scorer import Scorer, Slot
 from finegrain.serving.service import ScoringService
-from finegrain.tracking import Registry
+from finegrain.tracking import PartRuns, Registry
 
 Handle = DeploymentHandle[Any]
 MILLISECONDS: list[float] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000]
@@ -227,10 +230,17 @@ class Ingress:
         encoder: Handle,
         scorer: Handle,
     ) -> None:
-        poller = ChampionPoller(Registry(config.tracking_uri), config.poll_seconds)
+        registry = Registry(config.tracking_uri)
+        poller = ChampionPoller(registry, config.poll_seconds)
         graph = RayGraph(poller, captions, encoder, scorer)
         self._service = ScoringService(config, graph, RayMeters())
+        refresh = partial(asyncio.to_thread, poller.look)
+        enrolments = Enrolments(
+            RayFitter(config), config.enrol_at_once, config.enrol_timeout_s, refresh
+        )
+        runs = PartRuns(config.tracking_uri)
+        self._parts = Parts(self._service, enrolments, registry, runs, refresh)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Serve in the replica."""
-        return make_app(self._service)
+        return make_app(self._service, self._parts)

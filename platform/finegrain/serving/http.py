@@ -15,6 +15,8 @@ from finegrain.decision import Verdict
 from finegrain.serving.access import check_access, read_images
 from finegrain.serving.examples import EXAMPLES, canary, example_png
 from finegrain.serving.messages import Refusal
+from finegrain.serving.part_routes import part_router
+from finegrain.serving.parts import Parts
 from finegrain.serving.protocol_v2 import v2_router
 from finegrain.serving.schemas import (
     CategoriesAnswer,
@@ -44,12 +46,12 @@ BODY = {
     }
 }
 ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorAnswer} for status in (401, 403, 404, 413, 415, 422, 429, 503, 504)
+    status: {"model": ErrorAnswer} for status in (401, 403, 404, 409, 413, 415, 422, 429, 503, 504)
 }
 
 
-def make_app(service: ScoringService) -> FastAPI:
-    """The whole HTTP face of a service."""
+def make_app(service: ScoringService, parts: Parts | None = None) -> FastAPI:
+    """The whole HTTP face of a service; parts can be changed where they are given."""
     app = FastAPI(
         title="finegrain",
         version=version("finegrain"),
@@ -60,6 +62,8 @@ def make_app(service: ScoringService) -> FastAPI:
     _add_health(app, service)
     _add_page(app)
     app.include_router(v2_router(service), dependencies=[Depends(check_access)])
+    if parts:
+        app.include_router(part_router(parts, ERRORS))
     return app
 
 
@@ -74,7 +78,8 @@ def _add_errors(app: FastAPI, service: ScoringService) -> None:
     @app.exception_handler(ServiceError)
     async def refused(request: Request, error: ServiceError) -> JSONResponse:
         asked = request.path_params
-        known = "dataset" in asked and error.refusal.status not in (401, 403, 404)  # looked up
+        scores = request.url.path.endswith("/score") and "dataset" in asked
+        known = scores and error.refusal.status not in (401, 403, 404)  # looked up
         category = f"{asked['dataset']}/{asked['category']}" if known else "unknown"
         service.meters.request(category, error.refusal.status, "")
         return error_response(error)
@@ -140,12 +145,7 @@ def _add_scoring(app: FastAPI, service: ScoringService) -> None:
         champions = await service.champions()
         return CategoriesAnswer(
             categories=[
-                CategoryAnswer(
-                    dataset=champion.dataset,
-                    category=champion.category,
-                    model=champion.model,
-                    version=champion.version,
-                )
+                CategoryAnswer.of(champion)
                 for champion in sorted(champions.values(), key=lambda c: c.key)
             ]
         )

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from finegrain.decision import Region, Verdict
 from finegrain.serving.messages import Refusal, ScoredImages
 from finegrain.serving.pictures import hue
+from finegrain.tracking import Champion
 
 
 class Fault(BaseModel):
@@ -132,6 +133,26 @@ class CategoryAnswer(BaseModel):
     category: str
     model: str
     version: str
+    earlier: list[str] = Field(default=[], description="champions before, oldest first")
+
+    @classmethod
+    def of(cls, champion: Champion) -> Self:
+        """From the registry's word."""
+        return cls(
+            dataset=champion.dataset,
+            category=champion.category,
+            model=champion.model,
+            version=champion.version,
+            earlier=list(champion.earlier),
+        )
+
+
+class EnrolmentAnswer(BaseModel):
+    """A part that is being fitted, and where its progress is told."""
+
+    dataset: str
+    category: str
+    progress: str
 
 
 class CategoriesAnswer(BaseModel):

@@ -162,12 +162,13 @@ class ScoringService:
         if len(images) > limits.max_images:
             message = f"{len(images)} images in one request; at most {limits.max_images} are taken"
             raise ServiceError(Refusal(413, "too_many_images", message))
-        refusals = [refusal for i, data in enumerate(images) if (refusal := self._header(i, data))]
+        refusals = [found for i, one in enumerate(images) if (found := self.header(one, i))]
         too_large = [refusal for refusal in refusals if refusal.status == 413]
         if too_large or len(refusals) == len(images):
             raise ServiceError((too_large or refusals)[0])
 
-    def _header(self, index: int, data: bytes) -> Refusal | None:
+    def header(self, data: bytes, index: int = 0) -> Refusal | None:
+        """Why an image can't be taken, by its size and header alone."""
         name, most = f"image {index + 1}", self.config.max_image_bytes
         if len(data) > most:
             message = f"{name} has {len(data):,} bytes; at most {most:,} are taken"

@@ -6,8 +6,10 @@ results.py   the trials of benchmarks, read back
 best.py      the best trial of each category
 server.py    a server of its own, to try things on
 registry.py  the checkpoint that is served of each category, its champion
+parts.py     what a server records: the photos behind a fit, and operators' feedback
 """
 
+from finegrain.tracking.parts import Feedback, PartRuns
 from finegrain.tracking.published import load_published
 from finegrain.tracking.registry import Champion, Registry
 from finegrain.tracking.results import RecordedTrial, recorded_trials
@@ -16,6 +18,8 @@ from finegrain.tracking.runs import BenchmarkRun
 __all__ = [
     "BenchmarkRun",
     "Champion",
+    "Feedback",
+    "PartRuns",
     "RecordedTrial",
     "Registry",
     "load_published",

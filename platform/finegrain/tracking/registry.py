@@ -129,6 +129,18 @@ class Registry:
         *earlier, version = now.earlier
         return self._appoint(Champion(dataset, category, version, tuple(earlier)))
 
+    def withdraw(self, dataset: str, category: str) -> Champion:
+        """Let a category have no champion; its versions stay. ConfigError where it has none."""
+        now = self.champion(dataset, category)
+        if now is None:
+            raise ConfigError(f"{dataset}/{category} has no champion to withdraw")
+        self._client.delete_registered_model_alias(now.model, CHAMPION)
+        return now
+
+    def run_of(self, champion: Champion) -> str:
+        """The run that a champion's checkpoint comes from."""
+        return str(self._client.get_model_version(champion.model, champion.version).run_id)
+
     def benchmark_runs(
         self, name: str, *, method: str | None, shots: int | None, seed: int | None
     ) -> dict[str, str]:
@@ -205,6 +217,15 @@ class Registry:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+            self._check_same_part(name, tags)
+
+    def _check_same_part(self, name: str, tags: dict[str, str]) -> None:
+        """ConfigError where the model is of another part, as of a-b/c and a/b-c."""
+        there = self._client.get_registered_model(name).tags
+        if other := {tag: there.get(tag) for tag, value in tags.items() if there.get(tag) != value}:
+            raise ConfigError(
+                f"the registered model {name} is of another part ({other}); choose another name"
+            )
 
     def _appoint(self, champion: Champion) -> Champion:
         history = json.dumps(champion.earlier)

@@ -1,0 +1,110 @@
+"""The routes by which parts are enrolled, corrected, taken back and withdrawn."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import StreamingResponse
+
+from finegrain.serving.access import check_access, check_own_page, read_form
+from finegrain.serving.enrolment import Enrolment
+from finegrain.serving.messages import Refusal
+from finegrain.serving.parts import Parts, Wish
+from finegrain.serving.schemas import CategoryAnswer, EnrolmentAnswer
+from finegrain.serving.service import ServiceError
+
+PART = "/v1/categories/{dataset}/{category}"
+FILES = {"type": "array", "items": {"type": "string", "format": "binary"}}
+
+
+def _form(required: list[str], **fields: Any) -> dict[str, Any]:
+    """A multipart body as OpenAPI has it."""
+    schema = {"type": "object", "properties": fields, "required": required}
+    content = {"multipart/form-data": {"schema": schema}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def part_router(parts: Parts, errors: dict[int | str, dict[str, Any]]) -> APIRouter:
+    """All of them; each needs the key, where there is one, or loopback and our own page."""
+    guarded = [Depends(check_access), Depends(check_own_page)]
+    router = APIRouter(tags=["parts"], dependencies=guarded, responses=errors)
+    _add_enrolment(router, parts)
+    _add_moves(router, parts)
+
+    @router.post("/v1/categories/{dataset}/{category:path}", include_in_schema=False)
+    async def nowhere(request: Request) -> None:
+        """What is below a part and no route, such as a part whose name holds a slash."""
+        message = f"POST {request.url.path}: no such route, and no name can hold '/'; see /docs"
+        raise ServiceError(Refusal(404, "http", message))
+
+    return router
+
+
+def _add_enrolment(router: APIRouter, parts: Parts) -> None:
+    @router.post(
+        PART,
+        status_code=202,
+        openapi_extra=_form(
+            ["photos"],
+            photos=FILES,
+            caption={"type": "string", "description": "YAML; of methods that read one"},
+            method={"type": "string", "default": "anomalydino; finegrained with a caption"},
+        ),
+    )
+    async def enrol(
+        request: Request, dataset: str, category: str, replace: bool = False
+    ) -> EnrolmentAnswer:
+        """Fit a part on 1 to 8 photos of good ones; the answer says where its progress is told."""
+        before = await parts.check_new(dataset, category, replace=replace)
+        form = await _form_of(request, parts)
+        method = form.texts.get("method", b"").decode(errors="replace")
+        wish = Wish(form.images, method or None, form.texts.get("caption") or None)
+        return _begun(await parts.enrol(dataset, category, wish, before))
+
+    @router.get(
+        f"{PART}/enrolment",
+        response_class=StreamingResponse,
+        responses={200: {"content": {"text/event-stream": {}}}},
+    )
+    async def progress(dataset: str, category: str) -> StreamingResponse:
+        """The states of the part's enrolment, from the first on, as server-sent events."""
+        enrolment = parts.enrolments.find(dataset, category)
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(
+            _events(enrolment), media_type="text/event-stream", headers=headers
+        )
+
+
+async def _form_of(request: Request, parts: Parts) -> Any:
+    config = parts.service.config
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "multipart/form-data":
+        message = f"content type {kind or 'none'} is not taken; send a form, multipart/form-data"
+        raise ServiceError(Refusal(415, "content_type", message))
+    return await read_form(request, config.max_body_bytes, config.max_photos, ["caption"])
+
+
+def _begun(enrolment: Enrolment) -> EnrolmentAnswer:
+    dataset, _, category = enrolment.key.partition("/")
+    url = f"/v1/categories/{quote(dataset)}/{quote(category)}/enrolment"
+    return EnrolmentAnswer(dataset=dataset, category=category, progress=url)
+
+
+async def _events(enrolment: Enrolment) -> AsyncIterator[str]:
+    async for progress in enrolment.follow():
+        yield f"event: progress\ndata: {json.dumps(asdict(progress))}\n\n"
+
+
+def _add_moves(router: APIRouter, parts: Parts) -> None:
+    @router.post(f"{PART}/rollback")
+    async def rollback(dataset: str, category: str) -> CategoryAnswer:
+        """Take the last promotion back: the version before answers again."""
+        return CategoryAnswer.of(await parts.rollback(dataset, category))
+
+    @router.delete(PART)
+    async def withdraw(dataset: str, category: str) -> CategoryAnswer:
+        """Serve the part no longer. Its versions stay in the registry."""
+        return CategoryAnswer.of(await parts.withdraw(dataset, category))
