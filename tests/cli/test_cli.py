@@ -132,7 +132,7 @@ def test_a_job_is_its_command(job, monkeypatch, capsys):
         (["serve", "--set", "speed=1"], "speed: Extra inputs are not permitted, got '1'"),
         (["serve", "--set", "clip=vgg"], "no backbone 'vgg'"),
         (["promote"], "give RUN_ID, --from-benchmark NAME or --rollback"),
-        (["promote", "--rollback", "pcb"], "--rollback takes DATASET/CATEGORY, e.g. factory/pcb"),
+        (["promote", "--rollback", "pcb"], "a part is DATASET/CATEGORY, e.g. factory/pcb"),
         (["promote", "run", "--metric", "aupro_30"], "--metric chooses among the trials"),
         (["paper", "--table", "1", "--shot-selection", "x"], "argument --shot-selection: invalid"),
         (["paper", "--table", "1", "--data-root", "visa"], "--data-root takes NAME=VALUE; got"),

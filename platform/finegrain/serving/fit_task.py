@@ -1,6 +1,7 @@
 """The fit of a part as a task of Ray: a process with resources of its own, never a replica."""
 
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
@@ -29,7 +30,8 @@ class RayFitter:
 
     async def fit(self, order: Order) -> AsyncGenerator[Step, None]:
         """The steps as they are reached; closing it ends the task."""
-        steps, ended = self._task.remote(order, self._config), False
+        steps: Any = self._task.remote(order, self._config)  # a generator of references
+        ended = False
         try:
             async for step in steps:
                 yield await step

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI
 from ray import serve
@@ -31,11 +32,13 @@ from finegrain.captions import Caption, CaptionStore
 from finegrain.errors import ConfigError, InputError
 from finegrain.serving.champions import ChampionPoller, Champions
 from finegrain.serving.config import ServingConfig
+from finegrain.serving.corrections import Corrections
 from finegrain.serving.encoder import Encoder
 from finegrain.serving.enrolment import Enrolments
 from finegrain.serving.fit_task import RayFitter
 from finegrain.serving.http import make_app
 from finegrain.serving.messages import EncodedImages, Refusal, ScoredImages
+from finegrain.serving.part_routes import part_router
 from finegrain.serving.parts import Parts
 from finegrain.serving.precision import load_serving_backbone
 from finegrain.serving.scorer import Scorer, Slot
@@ -209,7 +212,8 @@ class RayMeters:
 
     def request(self, category: str, status: int, version: str) -> None:
         """Count an answered request."""
-        self._requests.inc(tags={"category": category, "status": str(status), "version": version})
+        part = quote(category)  # Ray takes ASCII alone
+        self._requests.inc(tags={"category": part, "status": str(status), "version": version})
 
     def stage(self, name: str, milliseconds: float) -> None:
         """Note how long a stage took."""
@@ -239,7 +243,10 @@ class Ingress:
             RayFitter(config), config.enrol_at_once, config.enrol_timeout_s, refresh
         )
         runs = PartRuns(config.tracking_uri)
-        self._parts = Parts(self._service, enrolments, registry, runs, refresh)
+        self._parts = part_router(
+            Parts(self._service, enrolments, registry, refresh),
+            Corrections(self._service, enrolments, registry, runs),
+        )
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Serve in the replica."""

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -15,8 +15,6 @@ from finegrain.decision import Verdict
 from finegrain.serving.access import check_access, read_images
 from finegrain.serving.examples import EXAMPLES, canary, example_png
 from finegrain.serving.messages import Refusal
-from finegrain.serving.part_routes import part_router
-from finegrain.serving.parts import Parts
 from finegrain.serving.protocol_v2 import v2_router
 from finegrain.serving.schemas import (
     CategoriesAnswer,
@@ -50,8 +48,8 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def make_app(service: ScoringService, parts: Parts | None = None) -> FastAPI:
-    """The whole HTTP face of a service; parts can be changed where they are given."""
+def make_app(service: ScoringService, parts: APIRouter | None = None) -> FastAPI:
+    """The whole HTTP face of a service; `parts` has the routes that change what is served."""
     app = FastAPI(
         title="finegrain",
         version=version("finegrain"),
@@ -63,7 +61,7 @@ def make_app(service: ScoringService, parts: Parts | None = None) -> FastAPI:
     _add_page(app)
     app.include_router(v2_router(service), dependencies=[Depends(check_access)])
     if parts:
-        app.include_router(part_router(parts, ERRORS))
+        app.include_router(parts, responses=ERRORS)
     return app
 
 
@@ -206,6 +204,7 @@ def _add_page(app: FastAPI) -> None:
     kinds = {
         "inspector.html": "text/html",
         "inspector.js": "text/javascript",
+        "parts.js": "text/javascript",
         "inspector.css": "text/css",
     }
     contents = {name: folder.joinpath(name).read_bytes() for name in kinds}
@@ -218,12 +217,11 @@ def _add_page(app: FastAPI) -> None:
     async def page() -> Response:
         return file("inspector.html")
 
-    @app.get("/inspector.{suffix}", include_in_schema=False)
-    async def part(suffix: str) -> Response:
-        name = f"inspector.{suffix}"
-        if name not in contents:
-            raise HTTPException(404, f"no {name}")
-        return file(name)
+    @app.get("/{name}.{suffix}", include_in_schema=False)
+    async def part(name: str, suffix: str) -> Response:
+        if f"{name}.{suffix}" not in contents:
+            raise HTTPException(404, "Not Found")
+        return file(f"{name}.{suffix}")
 
     @app.get("/v1/examples", tags=["examples"])
     async def examples() -> dict[str, list[str]]:

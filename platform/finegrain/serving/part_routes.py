@@ -1,22 +1,25 @@
 """The routes by which parts are enrolled, corrected, taken back and withdrawn."""
 
 import json
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
 
-from finegrain.serving.access import check_access, check_own_page, read_form
+from finegrain.serving.access import Form, asked_by, check_access, check_own_page, read_form
+from finegrain.serving.corrections import Box, Correction, Corrections
 from finegrain.serving.enrolment import Enrolment
 from finegrain.serving.messages import Refusal
 from finegrain.serving.parts import Parts, Wish
-from finegrain.serving.schemas import CategoryAnswer, EnrolmentAnswer
+from finegrain.serving.schemas import CategoryAnswer, EnrolmentAnswer, FeedbackAnswer
 from finegrain.serving.service import ServiceError
 
 PART = "/v1/categories/{dataset}/{category}"
+KINDS: dict[str, Literal["good", "missed"]] = {"good": "good", "missed": "missed"}
 FILES = {"type": "array", "items": {"type": "string", "format": "binary"}}
 
 
@@ -27,11 +30,12 @@ def _form(required: list[str], **fields: Any) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def part_router(parts: Parts, errors: dict[int | str, dict[str, Any]]) -> APIRouter:
+def part_router(parts: Parts, corrections: Corrections) -> APIRouter:
     """All of them; each needs the key, where there is one, or loopback and our own page."""
     guarded = [Depends(check_access), Depends(check_own_page)]
-    router = APIRouter(tags=["parts"], dependencies=guarded, responses=errors)
+    router = APIRouter(tags=["parts"], dependencies=guarded)
     _add_enrolment(router, parts)
+    _add_corrections(router, parts, corrections)
     _add_moves(router, parts)
 
     @router.post("/v1/categories/{dataset}/{category:path}", include_in_schema=False)
@@ -78,7 +82,7 @@ def _add_enrolment(router: APIRouter, parts: Parts) -> None:
         )
 
 
-async def _form_of(request: Request, parts: Parts) -> Any:
+async def _form_of(request: Request, parts: Parts) -> Form:
     config = parts.service.config
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
@@ -96,6 +100,47 @@ def _begun(enrolment: Enrolment) -> EnrolmentAnswer:
 async def _events(enrolment: Enrolment) -> AsyncIterator[str]:
     async for progress in enrolment.follow():
         yield f"event: progress\ndata: {json.dumps(asdict(progress))}\n\n"
+
+
+def _add_corrections(router: APIRouter, parts: Parts, corrections: Corrections) -> None:
+    @router.post(
+        f"{PART}/feedback",
+        status_code=202,
+        openapi_extra=_form(
+            ["image", "kind"],
+            image={"type": "string", "format": "binary"},
+            kind={"enum": ["good", "missed"]},
+            box={"type": "string", "description": "of a missed defect: LEFT,TOP,RIGHT,BOTTOM"},
+        ),
+    )
+    async def feedback(request: Request, dataset: str, category: str) -> FeedbackAnswer:
+        """Say that a part is good, which makes a new version, or that a defect was missed."""
+        await parts.service.champion(dataset, category)
+        parts.service.check_room()
+        form = await _form_of(request, parts)
+        if len(form.images) != 1:
+            message = f"{len(form.images)} images came; feedback is on one"
+            raise ServiceError(Refusal(422, "one_image", message))
+        said = Correction(*_said(form.texts), asked_by(request))
+        kept, enrolment = await corrections.correct(dataset, category, form.images[0], said)
+        progress = _begun(enrolment).progress if enrolment else None
+        return FeedbackAnswer(**kept.model_dump(), progress=progress)
+
+
+def _said(texts: Mapping[str, bytes]) -> tuple[Literal["good", "missed"], Box | None]:
+    """The form's kind and box; ServiceError 422 where they are neither."""
+    given = {name: text.decode(errors="replace").strip() for name, text in texts.items()}
+    kind, box = KINDS.get(given.get("kind", "")), given.get("box")
+    if kind is None:
+        message = f"kind is {given.get('kind')!r}; needed {' or '.join(KINDS)}"
+        raise ServiceError(Refusal(422, "bad_kind", message))
+    if not box:
+        return kind, None
+    if not (found := re.fullmatch(r"(\d{1,6}),(\d{1,6}),(\d{1,6}),(\d{1,6})", box)):
+        message = f"box is {box!r}; needed LEFT,TOP,RIGHT,BOTTOM in whole pixels"
+        raise ServiceError(Refusal(422, "bad_box", message))
+    left, top, right, bottom = map(int, found.groups())
+    return kind, (left, top, right, bottom)
 
 
 def _add_moves(router: APIRouter, parts: Parts) -> None:

@@ -1,10 +1,9 @@
-"""What operators do with parts: enrol them, correct them, take that back, withdraw them."""
+"""What operators do with parts: enrol them, take a version back, withdraw them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TypeVar
 
 from finegrain.backbones import check_backbone
 from finegrain.benchmark.methods import reads_text, trial_options
@@ -12,15 +11,14 @@ from finegrain.captions import CaptionStore
 from finegrain.captions.store import parse_caption
 from finegrain.detectors import detector_class
 from finegrain.errors import InputError
+from finegrain.serving.champions import from_registry
 from finegrain.serving.enrolment import Enrolment, Enrolments, Order, checked_name
 from finegrain.serving.messages import Refusal
 from finegrain.serving.service import ScoringService, ServiceError
-from finegrain.tracking import Champion, PartRuns, Registry
+from finegrain.tracking import Champion, Registry
 
-T = TypeVar("T")
 METHOD, WITH_CAPTION = "anomalydino", "finegrained"  # where none is named
 MOST_CAPTION_BYTES = 64 * 2**10
-Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,6 @@ class Parts:
         service: admits, scores, and knows what is served.
         enrolments: under way here.
         registry: where champions are moved.
-        runs: where feedback and photos lie.
         refresh: makes a champion that was moved known here.
     """
 
@@ -48,11 +45,10 @@ class Parts:
         service: ScoringService,
         enrolments: Enrolments,
         registry: Registry,
-        runs: PartRuns,
         refresh: Callable[[], Awaitable[object]],
     ) -> None:
         self.service, self.enrolments = service, enrolments
-        self._registry, self._runs, self._refresh = registry, runs, refresh
+        self._registry, self._refresh = registry, refresh
 
     async def check_new(self, dataset: str, category: str, *, replace: bool) -> Champion | None:
         """Refuse before a body is read; the champion that would be replaced.
@@ -107,7 +103,7 @@ class Parts:
         await self.service.champion(dataset, category)
         self.enrolments.check_free(dataset, category)
         try:
-            moved = await self._asked(lambda: move(dataset, category))
+            moved = await from_registry(lambda: move(dataset, category))
         except InputError as error:
             raise ServiceError(Refusal(409, "no_version", str(error))) from error
         await self._refresh()
@@ -154,13 +150,3 @@ class Parts:
             return method, trial_options(method, {}, category, caption)
         except InputError as error:
             raise ServiceError(Refusal(422, "bad_method", str(error))) from error
-
-    async def _asked(self, question: Callable[[], T]) -> T:
-        """MLflow's answer; ServiceError 503 where it can't give one. InputErrors go up."""
-        try:
-            return await asyncio.to_thread(question)
-        except InputError:
-            raise
-        except Exception as error:
-            message = f"the registry does not answer: {error}".splitlines()[0]
-            raise ServiceError(Refusal(503, "registry", message), retry_after=10) from error

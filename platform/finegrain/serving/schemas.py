@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from finegrain.decision import Region, Verdict
 from finegrain.serving.messages import Refusal, ScoredImages
 from finegrain.serving.pictures import hue
-from finegrain.tracking import Champion
+from finegrain.tracking import Champion, Feedback
 
 
 class Fault(BaseModel):
@@ -153,6 +153,12 @@ class EnrolmentAnswer(BaseModel):
     dataset: str
     category: str
     progress: str
+
+
+class FeedbackAnswer(Feedback):
+    """What was kept, and where the progress of the new version is told, if there will be one."""
+
+    progress: str | None
 
 
 class CategoriesAnswer(BaseModel):

@@ -104,7 +104,8 @@ class PartRuns:
         return str(self._client.create_run(experiment, run_name=name).info.run_id)
 
     def _feedback_run(self, champion: Champion) -> str | None:
-        return self._client.get_registered_model(champion.model).tags.get(FEEDBACK_RUN)
+        tags: dict[str, str] = self._client.get_registered_model(champion.model).tags
+        return tags.get(FEEDBACK_RUN)
 
     def _open_feedback(self, champion: Champion) -> str:
         run = self._create(f"feedback {champion.key}")
