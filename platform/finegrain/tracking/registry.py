@@ -77,11 +77,13 @@ class Registry:
     def champion(self, dataset: str, category: str) -> Champion | None:
         """The category's champion, None where it has none."""
         try:
-            return _champion(self._client.get_registered_model(model_name(dataset, category)))
+            found = _champion(self._client.get_registered_model(model_name(dataset, category)))
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
             return None
+        mine = found and (found.dataset, found.category) == (dataset, category)
+        return found if mine else None  # a-b/c and a/b-c have one model's name
 
     def fetch(self, champion: Champion, version: str, folder: Path) -> Path:
         """The checkpoint of a version, downloaded below the folder unless it lies there."""

@@ -135,7 +135,7 @@ async function change(question, url, method, done) {
   try {
     const answer = await (await ask(url(), { method })).json();
     await loadCategories();
-    say(done(part, answer));
+    await done(part, answer);
   } catch (error) {
     say(error.message);
   }
@@ -144,11 +144,15 @@ async function change(question, url, method, done) {
 el("rollback").onclick = () => change(
   (part) => `Let the version before answer for ${part} again?`,
   () => `${partUrl()}/rollback`, "POST",
-  (part, answer) => `${part} is version ${answer.version} again`);
+  async (part, answer) => {
+    if (shown && `${shown.answer.dataset}/${shown.answer.category}` === part)
+      await scoredBy(answer.version, shown.file);
+    say(`${part} is version ${answer.version} again`);
+  });
 el("withdraw").onclick = () => change(
   (part) => `Serve ${part} no longer? Its versions stay in the registry.`,
   () => partUrl(), "DELETE",
-  (part) => `${part} is no longer served`);
+  (part) => say(`${part} is no longer served`));
 
 // --- Corrections
 
