@@ -7,6 +7,7 @@ The answer of the encoder goes to the scorer by reference: the ingress never hol
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +30,8 @@ from torch import Tensor
 
 from finegrain.backbones import PatchTokens
 from finegrain.captions import Caption, CaptionStore
-from finegrain.errors import ConfigError, InputError
+from finegrain.checkpoint import read_config
+from finegrain.errors import InputError
 from finegrain.serving.champions import ChampionPoller, Champions
 from finegrain.serving.config import ServingConfig
 from finegrain.serving.corrections import Corrections
@@ -45,6 +47,7 @@ from finegrain.serving.scorer import Scorer, Slot
 from finegrain.serving.service import ScoringService
 from finegrain.tracking import PartRuns, Registry
 
+log = logging.getLogger("ray.serve")
 Handle = DeploymentHandle[Any]
 MILLISECONDS: list[float] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000]
 IMAGES: list[float] = [1, 2, 4, 8, 16, 32, 64]
@@ -55,13 +58,25 @@ class CaptionLookup:
 
     def __init__(self, config: ServingConfig) -> None:
         self._captions = CaptionStore(config.captions)
+        self._registry = Registry(config.tracking_uri)
+        self._cache = config.cache.expanduser()
 
     async def caption(self, dataset: str, category: str) -> Caption | None:
-        """None where there is none: not every detector needs one."""
+        """The one that the champion was fitted with, else the known one; None without either."""
         try:
-            return self._captions.get(dataset, category)
-        except ConfigError:
+            own = await asyncio.to_thread(self._own, dataset, category)
+        except Exception as error:  # the registry may be away
+            log.warning("no look at the champion of %s/%s: %s", dataset, category, error)
+            own = None
+        return own or self._captions.find(dataset, category)
+
+    def _own(self, dataset: str, category: str) -> Caption | None:
+        champion = self._registry.champion(dataset, category)
+        if champion is None:
             return None
+        folder = self._registry.fetch(champion, champion.version, self._cache)
+        stored = read_config(folder).options.get("caption")
+        return Caption.model_validate(stored) if stored else None
 
 
 class EncoderReplica:
