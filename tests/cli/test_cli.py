@@ -131,7 +131,7 @@ def test_a_job_is_its_command(job, monkeypatch, capsys):
         (["serve", "--set", "encoder_cpus=0"], "encoder_cpus: Input should be greater than 0"),
         (["serve", "--set", "speed=1"], "speed: Extra inputs are not permitted, got '1'"),
         (["serve", "--set", "clip=vgg"], "no backbone 'vgg'"),
-        (["promote"], "give RUN_ID, --from-benchmark NAME or --rollback"),
+        (["promote"], "give RUN_ID, --from-benchmark NAME, --rollback or --withdraw"),
         (["promote", "--rollback", "pcb"], "a part is DATASET/CATEGORY, e.g. factory/pcb"),
         (["promote", "run", "--metric", "aupro_30"], "--metric chooses among the trials"),
         (["paper", "--table", "1", "--shot-selection", "x"], "argument --shot-selection: invalid"),
