@@ -1,6 +1,6 @@
 """Tables of many methods stay aligned, and their numbers are means counted by hand."""
 
-from finegrain.tables import Row, by_category, markdown, summary
+from finegrain.tables import Alarms, Row, alarms, by_category, markdown, summary
 
 
 def test_ten_methods_at_two_shot_numbers_line_up():
@@ -25,3 +25,19 @@ def test_ten_methods_at_two_shot_numbers_line_up():
 
 def test_the_rule_of_a_narrow_column_is_still_markdown():
     assert markdown(["a", "p"], [["b", "–"]]).splitlines()[1] == "| -- | -: |"
+
+
+def test_false_alarms_that_came_stand_beside_those_asked_for():
+    came = {("bolt", 0): 4.0, ("bolt", 1): 8.0, ("gear", 0): 0.0, ("gear", 1): 2.0}
+    rows = [
+        Row(category, "patchcore", 2, seed, {}, alarms=Alarms(5.0, value, 50.0 + value))
+        for (category, seed), value in came.items()
+    ]
+    unmeasured = Row("nut", "patchcore", 2, 0, {}, alarms=Alarms(5.0, None, None))
+    header, _, line = alarms([*rows, unmeasured]).splitlines()
+    cells = [[cell.strip() for cell in one.strip("|").split("|")] for one in (header, line)]
+    assert dict(zip(*cells, strict=True)) == {
+        "method": "patchcore", "shots": "2", "asked": "5", "came": "3.5", "highest": "6.0",
+        "found": "53.5",
+    }  # fmt: skip
+    assert alarms([unmeasured]) == ""

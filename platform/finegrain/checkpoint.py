@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from finegrain.backbones import Backbone
 from finegrain.data.shots import Shot
-from finegrain.decision.regions import Thresholds
+from finegrain.decision.thresholds import Thresholds
 from finegrain.detectors import Detector, make_detector
 from finegrain.errors import CheckpointError, InputError
 from finegrain.files import new_directory, write_json

@@ -6,6 +6,7 @@ InputError
 │   └── ImageSizeError      it has too many bytes or pixels, or too few
 ├── DatasetError            a folder, category, mask or shot is missing or contradicts another
 ├── ConfigError             an unknown name or an option out of its range
+├── CalibrationError        the scores of the shots allow no threshold
 ├── CheckpointError         a saved detector is incomplete, damaged or for another backbone
 └── UndefinedMetricError    the metric has no value on this data
 """
@@ -33,6 +34,10 @@ class DatasetError(InputError):
 
 class ConfigError(InputError):
     """An unknown name or an option out of its range."""
+
+
+class CalibrationError(InputError):
+    """The scores of the shots allow no threshold."""
 
 
 class CheckpointError(InputError):

@@ -26,7 +26,7 @@ from finegrain.data.images import decode_rgb, read_bytes
 from finegrain.data.shots import Shot
 from finegrain.decision import Verdict, judge
 from finegrain.decision.calibrate import calibrate, encoded_copies
-from finegrain.decision.regions import Thresholds
+from finegrain.decision.thresholds import FALSE_ALARMS, Thresholds, check_false_alarms
 from finegrain.detectors import Detector, Prediction, detector_class, make_detector
 from finegrain.errors import ConfigError, ImageFormatError
 
@@ -84,6 +84,7 @@ def fit(
     weights: str | None = None,
     device: str = "cpu",
     seed: int = 0,
+    false_alarms: float = FALSE_ALARMS,
 ) -> FittedDetector:
     """Fit a detector on K good images and calibrate its thresholds on them.
 
@@ -97,6 +98,7 @@ def fit(
         weights: of the backbone: a file, or a tag.
         device: where it computes.
         seed: of all randomness.
+        false_alarms: among 100 good parts, that the thresholds are calibrated for.
 
     Raises:
         ConfigError: an unknown name or option, no image, or a caption that is needed.
@@ -105,12 +107,21 @@ def fit(
     if not images:
         raise ConfigError("fit needs at least one good image; got none")
     kind = detector_class(method)
+    check_false_alarms(false_alarms)
     chosen = dict(options or {})
     if kind.needs_caption:
         chosen |= {"caption": _caption(caption, method).model_dump(mode="json")}
     check_backbone(backbone, weights, reads_text=kind.needs_caption or kind.names_object)
     frozen = load_backbone(backbone, device, weights)
-    stages = fitting(images, frozen, method=method, options=chosen, category=category, seed=seed)
+    stages = fitting(
+        images,
+        frozen,
+        method=method,
+        options=chosen,
+        category=category,
+        seed=seed,
+        false_alarms=false_alarms,
+    )
     while True:
         try:
             next(stages)
@@ -127,6 +138,7 @@ def fitting(
     options: Mapping[str, Any],
     category: str,
     seed: int,
+    false_alarms: float,
 ) -> Generator[str, None, FittedDetector]:
     """What `fit` does on a loaded backbone: yields the name of each stage as it begins.
 
@@ -140,7 +152,9 @@ def fitting(
     detector.fit(pixels)
     yield "calibrating"
     tokens = encode(backbone, pixels, windows=detector.windows)
-    return FittedDetector(detector, calibrate(detector, tokens, copies), shots, category)
+    return FittedDetector(
+        detector, calibrate(detector, tokens, copies, false_alarms), shots, category
+    )
 
 
 def load(

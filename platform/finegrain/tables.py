@@ -10,6 +10,21 @@ SHOWN = ("image_auroc", "pixel_auroc", "aupro_30", "image_ap", "pixel_f1")
 
 
 @dataclass(frozen=True)
+class Alarms:
+    """What a trial's threshold did, in percent.
+
+    Args:
+        asked: false alarms among 100 good parts, that it was calibrated for.
+        came: good test images above it; None where there are none.
+        found: anomalous ones above it.
+    """
+
+    asked: float
+    came: float | None
+    found: float | None
+
+
+@dataclass(frozen=True)
 class Row:
     """One trial as the tables need it; scores in percent, None where undefined or failed."""
 
@@ -19,6 +34,7 @@ class Row:
     seed: int
     scores: Mapping[str, float | None]
     fitted: bool = False  # it ran to its end, whatever is undefined
+    alarms: Alarms | None = None  # None where it has no threshold
 
     @property
     def missing(self) -> bool:
@@ -56,6 +72,35 @@ def summary(rows: Sequence[Row]) -> str:
         for (method, shots), group in sorted(groups.items())
     ]
     return markdown(["method", "shots", *SHOWN], body)
+
+
+def alarms(rows: Sequence[Row]) -> str:
+    """False alarms asked for beside those that came, per method and shots; empty without any.
+
+    `highest` is the category with the most false alarms, its mean over seeds.
+    """
+    groups: dict[tuple[str, int, float], list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.alarms and row.alarms.came is not None:
+            groups[row.method, row.shots, row.alarms.asked].append(row)
+    if not groups:
+        return ""
+    body = [
+        [method, str(shots), f"{asked:g}", *_came(group)]
+        for (method, shots, asked), group in sorted(groups.items())
+    ]
+    return markdown(["method", "shots", "asked", "came", "highest", "found"], body)
+
+
+def _came(rows: Sequence[Row]) -> list[str]:
+    came, found = defaultdict(list), []
+    for row in rows:
+        assert row.alarms is not None
+        came[row.category].append(row.alarms.came or 0.0)
+        if row.alarms.found is not None:
+            found.append(row.alarms.found)
+    each = [fmean(values) for values in came.values()]
+    return [f"{fmean(each):.1f}", f"{max(each):.1f}", f"{fmean(found):.1f}" if found else UNDEFINED]
 
 
 def by_category(rows: Sequence[Row]) -> str:

@@ -99,6 +99,7 @@ def test_a_trial_of_before_keeps_its_hash(plates):
         "weights_sha256": None,
         "shot_indices": None,
         "finegrain": version("finegrain"),
+        "alarms_per_100": 5.0,
     }
     text = json.dumps(before, sort_keys=True)
     assert trial.config_hash() == hashlib.sha256(text.encode()).hexdigest()

@@ -15,6 +15,8 @@ from finegrain.benchmark.trial import Worker
 from finegrain.checkpoint import load_detector, read_config
 from finegrain.data import load_category
 from finegrain.data.images import read_rgb
+from finegrain.decision.thresholds import FALSE_ALARMS
+from finegrain.errors import CalibrationError
 from finegrain.evaluation.evaluate import evaluate, load_test_set, score_all
 
 
@@ -72,6 +74,24 @@ def test_a_trial_is_calibrated_and_its_alarms_are_counted(trials, worker, tmp_pa
     scores = load_detector(result.checkpoint, backbone).score(test.tokens).image_scores
     assert result.false_alarms == np.mean(scores[~test.labels] > thresholds.image)
     assert result.detected == np.mean(scores[test.labels] > thresholds.image)
+    assert thresholds.false_alarms == FALSE_ALARMS == trials[0].alarms_per_100
+    asked = trials[0].model_copy(update={"alarms_per_100": 20.0})
+    again = read_config(worker.run(asked, tmp_path / "asked").checkpoint).thresholds
+    assert again == thresholds.at(20.0)
+
+
+def test_scores_that_allow_no_threshold_are_measured_all_the_same(
+    trials, worker, tmp_path, monkeypatch
+):
+    def refuse(*_):
+        raise CalibrationError("no threshold can be set")
+
+    monkeypatch.setattr("finegrain.benchmark.trial.calibrate", refuse)
+    result = worker.run(trials[0], tmp_path)
+    assert (result.status, result.false_alarms) == ("ok", None)
+    assert result.scores.image_auroc is not None
+    assert read_config(result.checkpoint).thresholds is None
+    assert "patchcore: no threshold can be set" in result.notes
 
 
 def test_without_masks_pixel_metrics_are_undefined(trials, worker, tmp_path):

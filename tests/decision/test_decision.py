@@ -1,13 +1,16 @@
 """Regions and thresholds against hand-made maps and plain invariances."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from finegrain.backbones import PatchTokens
-from finegrain.decision.calibrate import COPIES, calibrate, jittered
+from finegrain.decision.calibrate import COPIES, calibrate, expected, jittered
 from finegrain.decision.regions import MOST_REGIONS, find_regions
 from finegrain.detectors import make_detector
+from finegrain.errors import CalibrationError, InputError
 
 UNITS = (("image", "a plate"), ("bore", "one bore"), ("stripes", "grey stripes"))
 
@@ -80,25 +83,70 @@ def tokens(count, spread, seed):
     return PatchTokens(unit.mean(1), unit, (memory,), (3, 4))
 
 
-@pytest.mark.parametrize("count", [1, 2, 4])
-def test_a_threshold_is_the_corrected_normal_tail_of_left_out_copies(count):
-    shots = tokens(count, 0.1, seed=1)
-    copies = [tokens(COPIES, 0.1, seed=10 + i) for i in range(count)]
-    detector = make_detector("patchcore", Tokens())
-    detector.fit_tokens(shots)
-    found = calibrate(detector, shots, copies)
+def logarithms(other, some):
+    prediction = other.score(some)
+    return [
+        (math.log(score), math.log(anomaly_map.max()))
+        for score, anomaly_map in zip(prediction.image_scores, prediction.anomaly_maps, strict=True)
+    ]
 
-    scores, peaks = [], []
-    for i in range(count):
-        others = [shots[j : j + 1] for j in range(count) if j != i or count == 1]
-        other = make_detector("patchcore", Tokens())
-        other.fit_tokens(PatchTokens.concatenate(others))
-        prediction = other.score(copies[i])
-        scores += prediction.image_scores.tolist()
-        peaks += [float(m.max()) for m in prediction.anomaly_maps]
-    factor = {1: 1.35, 2: 0.5**0.2, 4: 0.75**0.2}[count]
-    assert found.image == pytest.approx(factor * (np.mean(scores) + 2 * np.std(scores)), rel=1e-4)
-    assert found.pixel == pytest.approx(factor * (np.mean(peaks) + 2 * np.std(peaks)), rel=1e-4)
+
+def memory_of(shots, *kept):
+    other = make_detector("patchcore", Tokens())
+    other.fit_tokens(PatchTokens.concatenate([shots[i : i + 1] for i in kept]))
+    return other
+
+
+@pytest.mark.parametrize("asked", [1.0, 10.0])
+def test_thresholds_are_quantiles_of_a_new_part_given_the_left_out_shots(asked):
+    shots = tokens(4, 0.1, seed=1)
+    copies = [shots[i : i + 1] for i in range(4)]  # which score next to nothing
+    found = calibrate(memory_of(shots, 0, 1, 2, 3), shots, copies, asked)
+
+    others = [memory_of(shots, *({0, 1, 2, 3} - {i})) for i in range(4)]
+    left_out = [logarithms(other, shots[i : i + 1])[0] for i, other in enumerate(others)]
+    images, peaks = zip(*left_out, strict=True)
+    for threshold, values in ((found.image, images), (found.pixel, peaks)):
+        # Drawn from the posterior of a normal sample's variance and mean, one after the other.
+        generator = np.random.default_rng(0)
+        squares = 6 * 0.12**2 + 2 * np.var(values, ddof=1)  # 3 distances
+        variances = squares / generator.chisquare(6 + 2, 400_000)
+        means = np.mean(values) + np.sqrt(variances / 3) * generator.normal(size=400_000)
+        next_part = means + np.sqrt(variances) * generator.normal(size=400_000)
+        expected = np.quantile(next_part, 1 - asked / 100) + 0.15 * math.log(3 / 4)
+        assert math.log(threshold) == pytest.approx(expected, abs=0.01)
+
+
+def test_one_shot_is_calibrated_on_its_copies_and_the_prior():
+    shots, copies = tokens(1, 0.1, seed=1), tokens(COPIES, 0.1, seed=10)
+    detector = memory_of(shots, 0)
+    found = calibrate(detector, shots, [copies], 5)
+    images, peaks = np.mean(logarithms(detector, copies), axis=0) + 0.15
+    upper = 0.2 * 1.9431803  # Student's t with 6 degrees of freedom, of a table
+    assert found.image == pytest.approx(math.exp(images + upper), rel=1e-5)
+    assert found.pixel == pytest.approx(math.exp(peaks + upper), rel=1e-5)
+
+
+def test_a_double_tells_nothing_of_the_next_part():
+    own = np.log([0.1, 0.1, 0.1, 0.1])
+    two = expected(np.log([0.2, 0.3]), own[:2])
+    assert expected(np.log([1e-30, 0.2, 1e-30, 0.3]), own) == two
+    one = expected(np.array([-np.inf]), own[:1])
+    assert expected(np.log([1e-30] * 4), own) == one
+    assert one.location == pytest.approx(math.log(0.1) + 0.15)
+
+
+def test_without_a_positive_score_there_is_no_threshold():
+    nothing = np.full(2, math.log(1e-45))
+    with pytest.raises(CalibrationError, match="no score of a shot is positive"):
+        expected(nothing, nothing)
+
+
+def test_scores_that_are_not_finite_are_refused():
+    shots = tokens(2, 0.1, seed=1)
+    broken = PatchTokens(shots.image, shots.patches, (shots.memories[0] * torch.nan,), shots.grid)
+    with pytest.raises(InputError, match="patchcore gives scores that are not finite"):
+        calibrate(memory_of(shots, 0, 1), shots, [broken[:1], broken[1:]])
 
 
 def test_calibration_leaves_the_detector_as_it_was():

@@ -7,7 +7,6 @@ from scipy import ndimage
 
 from finegrain.backbones import PatchTokens, RemoteBackbone, encode
 from finegrain.checkpoint import load_detector, save_detector
-from finegrain.decision.calibrate import calibrate, encoded_copies
 from finegrain.detectors import make_detector
 from finegrain.detectors.foreground import foreground
 from finegrain.detectors.maps import tail_mean, to_pixels
@@ -206,21 +205,6 @@ def test_the_only_shot_stays(name, shots):
     detector = make_detector(name, Counting(), RIVALS[name]).fit(shots[:1])
     left = detector.leaving_out(0, encode(detector.backbone, shots[:1])).state()
     assert all(torch.equal(left[key], value) for key, value in detector.state().items())
-
-
-@pytest.mark.parametrize("name", RIVALS)
-def test_thresholds_come_from_left_out_views(name, shots):
-    detector = make_detector(name, Counting(), RIVALS[name]).fit(shots)
-    copies = [encoded_copies(detector.backbone, shot) for shot in shots]
-    found = calibrate(detector, encode(detector.backbone, shots), copies)
-    scores = []
-    for i, copy in enumerate(copies):
-        others = make_detector(name, Counting(), RIVALS[name])
-        others.views = tuple(view for j, view in enumerate(detector.views) if j != i)
-        others.learn(others.views)
-        scores.append(others.score(copy).image_scores)
-    tail = np.mean(scores) + 2 * np.std(scores)
-    assert found.image == pytest.approx((2 / 3) ** 0.4 * tail, rel=1e-4)  # of squared distances
 
 
 def test_what_was_reloaded_has_no_views_to_leave_out(shots, tmp_path):

@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 
 from finegrain.backbones import RemoteBackbone
 from finegrain.checkpoint import count_values, read_config, save_detector
-from finegrain.decision.regions import Thresholds
+from finegrain.decision.thresholds import Thresholds
 from finegrain.detectors import make_detector
 from finegrain.errors import CheckpointError, ConfigError
 from finegrain.tracking import BenchmarkRun, Registry

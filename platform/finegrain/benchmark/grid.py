@@ -51,6 +51,14 @@ class DataChoice(Record):
     )
 
 
+class Alarms(Record):
+    """What is asked of the thresholds."""
+
+    alarms_per_100: Annotated[float, Flag(("--false-alarms",), "PER_100")] = Field(
+        default=5.0, description="of 100 good parts, that thresholds are calibrated for"
+    )
+
+
 LATER = ("shot_selection", "views")  # newer than the first results: at their defaults not hashed
 
 
@@ -69,7 +77,7 @@ class BackboneChoice(Record):
     )  # fmt: skip
 
 
-class Grid(BackboneChoice, DataChoice):
+class Grid(Alarms, BackboneChoice, DataChoice):
     """Every category by every method, number of shots and seed; `resolve` checks it."""
 
     categories: tuple[str, ...] = Field(default=(), description="[all]")

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from finegrain.backbones import check_backbone
-from finegrain.benchmark.grid import LATER, BackboneChoice, DataChoice, Grid, Record
+from finegrain.benchmark.grid import LATER, Alarms, BackboneChoice, DataChoice, Grid, Record
 from finegrain.benchmark.methods import (
     captions_for,
     check_shots,
@@ -22,6 +22,7 @@ from finegrain.benchmark.selection import ShotList, check_selection, choose_view
 from finegrain.captions import Caption, CaptionStore
 from finegrain.data import DATASETS, Category, load_category, prepare_dataset
 from finegrain.data.shots import Shot, file_sha256
+from finegrain.decision.thresholds import check_false_alarms
 from finegrain.detectors import DETECTORS, detector_class
 from finegrain.errors import ConfigError, DatasetError
 from finegrain.evaluation.metrics import Scores
@@ -39,7 +40,7 @@ class _OnDisk(DataChoice):
         return load_category(self.dataset, self.data_root, category, self.views, published)
 
 
-class Benchmark(BackboneChoice, _OnDisk):
+class Benchmark(Alarms, BackboneChoice, _OnDisk):
     """The grid with everything found, as it stands in benchmark.json.
 
     Args:
@@ -59,7 +60,7 @@ class Benchmark(BackboneChoice, _OnDisk):
     captions: dict[str, Caption] = Field(default_factory=dict)
 
 
-class Trial(BackboneChoice, _OnDisk):
+class Trial(Alarms, BackboneChoice, _OnDisk):
     """One fit and its evaluation; plain values only, so that it can cross to any worker."""
 
     data_fingerprint: str
@@ -101,7 +102,7 @@ class TrialResult(Record):
     fit_seconds: float | None = None
     score_ms: float | None = None  # an image, from tokens to prediction
     encode_ms: float | None = None  # an image, from file to tokens
-    false_alarms: float | None = None  # share of good test images above the calibrated threshold
+    false_alarms: float | None = None  # share of good test images above the threshold: came
     detected: float | None = None  # share of anomalous ones above it
     checkpoint: Path | None = None
     support: tuple[Shot, ...] = ()
@@ -121,6 +122,7 @@ def resolve(grid: Grid, *, beside: Path) -> Benchmark:
     check_backbone(grid.backbone, weights, reads_text=any(map(reads_text, methods)))
     by_method = checked_options(methods, grid.options)
     check_shots(methods, grid.shots)
+    check_false_alarms(grid.alarms_per_100)
     if grid.dataset not in DATASETS:
         raise ConfigError(f"no dataset {grid.dataset!r}; known: {', '.join(DATASETS)}")
     if grid.data_root is None and grid.dataset not in FACTORIES:
@@ -146,8 +148,8 @@ def resolve(grid: Grid, *, beside: Path) -> Benchmark:
 
 def _shared(chosen: Grid | Benchmark) -> dict[str, Any]:
     """What a grid, its benchmark and each trial have alike."""
-    return {name: getattr(chosen, name)
-            for kind in (DataChoice, BackboneChoice) for name in kind.model_fields}  # fmt: skip
+    kinds = (DataChoice, BackboneChoice, Alarms)
+    return {name: getattr(chosen, name) for kind in kinds for name in kind.model_fields}
 
 
 def plan(benchmark: Benchmark) -> list[Trial]:

@@ -13,10 +13,11 @@ from finegrain.data.images import read_rgb
 from finegrain.evaluation.figures import Picture, png, sheet
 from finegrain.evaluation.metrics import Scores
 from finegrain.files import write_bytes, write_text
-from finegrain.tables import Row, by_category, markdown, missing_cells, summary
+from finegrain.tables import Alarms, Row, alarms, by_category, markdown, missing_cells, summary
 
 COLUMNS = ("dataset", "category", "method", "shots", "seed", "status", *Scores.names(),
-           "false_alarms", "detected", "fit_seconds", "score_ms", "checkpoint")  # fmt: skip
+           "false_alarms_asked", "false_alarms", "detected", "fit_seconds", "score_ms",
+           "checkpoint")  # fmt: skip
 
 
 def result_line(result: TrialResult) -> str:
@@ -47,18 +48,40 @@ def rows_of(trials: Sequence[Trial], results: Mapping[str, TrialResult]) -> list
         scores = asdict(result.scores) if result else dict.fromkeys(Scores.names())
         in_percent = {name: None if v is None else 100 * v for name, v in scores.items()}
         fitted = result is not None and result.status == "ok"
-        rows.append(Row(trial.category, trial.method, trial.shots, trial.seed, in_percent, fitted))
+        rows.append(
+            Row(
+                trial.category,
+                trial.method,
+                trial.shots,
+                trial.seed,
+                in_percent,
+                fitted,
+                _alarms(trial, result),
+            )
+        )
     return rows
 
 
+def _alarms(trial: Trial, result: TrialResult | None) -> Alarms | None:
+    """What the threshold did, if there is one."""
+    if result is None or (result.false_alarms is None and result.detected is None):
+        return None
+    came, found = (
+        None if share is None else 100 * share for share in (result.false_alarms, result.detected)
+    )
+    return Alarms(trial.alarms_per_100, came, found)
+
+
 def table_text(rows: Sequence[Row]) -> str:
-    """Both tables and what is missing from them, as Markdown."""
+    """The tables and what is missing from them, as Markdown."""
     parts = [
         "Mean over categories, ± standard deviation over seeds, in percent:",
         summary(rows),
         "Image / pixel AUROC per category, mean over seeds:",
         by_category(rows),
     ]
+    if table := alarms(rows):
+        parts += ["False alarms among 100 good parts, and the share of bad parts found:", table]
     if missing := missing_cells(rows):
         parts.append("\n".join([f"* {len(missing)} trials are missing:", *missing]))
     return "\n\n".join(parts)
@@ -106,6 +129,7 @@ def csv_text(trials: Sequence[Trial], results: Mapping[str, TrialResult]) -> str
                 "" if share is None else f"{100 * share:.2f}"
                 for share in (result.false_alarms, result.detected)
             )
+            line["false_alarms_asked"] = f"{trial.alarms_per_100:g}"
             line["checkpoint"] = str(result.checkpoint)
         writer.writerow(line)
     return stream.getvalue()

@@ -29,9 +29,9 @@ from finegrain.data.images import read_rgb
 from finegrain.data.published import published_notes
 from finegrain.data.shots import Shot, check_no_leak, file_sha256, select_shots, shots_at
 from finegrain.decision.calibrate import calibrate, encoded_copies
-from finegrain.decision.regions import Thresholds
+from finegrain.decision.thresholds import Thresholds
 from finegrain.detectors import Detector, Prediction, make_detector
-from finegrain.errors import InputError
+from finegrain.errors import CalibrationError, InputError
 from finegrain.evaluation.evaluate import TestSet, evaluate, load_test_set, score_all
 from finegrain.evaluation.figures import heatmap_strip, png
 from finegrain.files import write_bytes, write_text
@@ -90,7 +90,11 @@ class Worker:
         detector.fit(images)
         fit_seconds = time.perf_counter() - start
 
-        thresholds = self._calibrate(detector, images, support)
+        notes = _notes(trial, encoded.category)
+        try:
+            thresholds = self._calibrate(detector, images, support, trial.alarms_per_100)
+        except CalibrationError as error:  # it is measured all the same
+            thresholds, notes = None, (*notes, f"{trial.method}: {error}")
         measured: dict[str, Any] = {}
         if encoded.test:
             measured, prediction = _measured(detector, encoded.test, thresholds)
@@ -113,7 +117,7 @@ class Worker:
             encode_ms=encoded.encode_ms,
             checkpoint=directory / CHECKPOINT,
             support=support,
-            notes=_notes(trial, encoded.category),
+            notes=notes,
             environment=environment(self.device),
         )
 
@@ -138,7 +142,11 @@ class Worker:
         return self._encoded[key]
 
     def _calibrate(
-        self, detector: Detector, images: Sequence[RgbImage], support: Sequence[Shot]
+        self,
+        detector: Detector,
+        images: Sequence[RgbImage],
+        support: Sequence[Shot],
+        false_alarms: float,
     ) -> Thresholds | None:
         """Thresholds from the shots, if any; their copies are the same for every method."""
         if not images:
@@ -149,7 +157,8 @@ class Worker:
             if key not in self._copies:
                 self._copies[key] = encoded_copies(detector.backbone, image, windows=windows)
             copies.append(self._copies[key])
-        return calibrate(detector, encode(detector.backbone, images, windows=windows), copies)
+        tokens = encode(detector.backbone, images, windows=windows)
+        return calibrate(detector, tokens, copies, false_alarms)
 
 
 def _measured(

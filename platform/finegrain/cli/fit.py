@@ -27,7 +27,8 @@ def run(args: argparse.Namespace) -> int:
     PHOTOS is one part, a folder of photos, or a folder of parts, PHOTOS/PART/*.jpg. Where a part
     has a folder train/good or good, its photos are taken from there. A part with more photos than
     --most is fitted on that many, drawn by --seed. The parts are spread over the Ray cluster like
-    the trials of a benchmark, and the thresholds are calibrated on the photos.
+    the trials of a benchmark, and the thresholds are calibrated on the photos: --false-alarms of
+    100 good parts are expected above them.
     """
     from finegrain.benchmark.grid import Grid
     from finegrain.cluster.connect import Share
@@ -64,6 +65,7 @@ COMMAND = Command(
     run,
     [
         grid_options("categories", "options", "captions", "backbone", "weights", title="on what"),
+        grid_options("alarms_per_100", title="how often"),
         output_option("folder of the fits [runs/fit-TIME]"),
         resume_option(),
         tracking_option("beside the output"),

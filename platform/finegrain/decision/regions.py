@@ -17,14 +17,6 @@ MOST_REGIONS = 20  # the highest are kept
 
 
 @dataclass(frozen=True)
-class Thresholds:
-    """What the image score and the map of a good part should stay below; see calibrate.py."""
-
-    image: float
-    pixel: float
-
-
-@dataclass(frozen=True)
 class Region:
     """A connected area of the map above its threshold.
 

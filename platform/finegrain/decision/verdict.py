@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from finegrain.backbones import RgbImage, encode
-from finegrain.decision.regions import Region, Thresholds, find_regions
+from finegrain.decision.regions import Region, find_regions
+from finegrain.decision.thresholds import Thresholds
 from finegrain.detectors import Detector, Prediction
 
 NEAR_PEAK = 0.9  # of the map's maximum: what counts as its highest place

@@ -54,7 +54,6 @@ class AnomalyDino(Augmented):
     """
 
     name = "anomalydino"
-    score_power = 2  # 1 - cosine is half a squared distance
     Config = AnomalyDinoConfig
     config: AnomalyDinoConfig
 

@@ -75,7 +75,6 @@ class Detector(ABC):
     name: ClassVar[str]
     Config: ClassVar[type[DetectorConfig]] = DetectorConfig
     needs_caption: ClassVar[bool] = False  # an option, and a backbone that reads text
-    score_power: ClassVar[int] = 1  # scores grow with this power of a distance between features
     zero_shot: ClassVar[bool] = False  # fits on no shot at all
     names_object: ClassVar[bool] = False  # options object_name, defects where known; reads text
 

@@ -52,7 +52,6 @@ class SubspaceAD(Augmented):
     """
 
     name = "subspacead"
-    score_power = 2
     Config = SubspaceConfig
     config: SubspaceConfig
 
