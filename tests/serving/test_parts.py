@@ -5,16 +5,20 @@ import json
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import get_args
+from unittest.mock import Mock
 
 import httpx
 import numpy as np
 import pytest
+from scipy import stats
 
 from finegrain import fit
 from finegrain.checkpoint import read_config
 from finegrain.data import load_category
 from finegrain.data.images import read_mask
+from finegrain.decision import Thresholds
 from finegrain.evaluation.figures import png
+from finegrain.serving import sensitivity
 from finegrain.serving.config import API_KEY, ServingConfig
 from finegrain.serving.corrections import Corrections
 from finegrain.serving.enrolment import Enrolments, Order, State, Step, checked_name
@@ -23,6 +27,7 @@ from finegrain.serving.http import make_app
 from finegrain.serving.messages import ScoredImages
 from finegrain.serving.part_routes import part_router
 from finegrain.serving.parts import Parts
+from finegrain.serving.sensitivity import Sensitivities
 from finegrain.serving.service import ScoringService, ServiceError
 from finegrain.tracking import PartRuns, Registry
 from finegrain.tracking.feedback_set import export_feedback
@@ -97,6 +102,7 @@ class Site:
         router = part_router(
             Parts(service, self.enrolments, self.registry, self.refresh),
             Corrections(service, self.enrolments, self.registry, self.runs),
+            Sensitivities(service, self.registry, self.runs, self.refresh),
         )
         self.app = make_app(service, router)
 
@@ -269,6 +275,8 @@ REFUSED = {
         {"files": [*files(PHOTOS), ("caption", b"x: y")], "data": {"method": "padim"}},
         422, "reads no caption",
     ),
+    "false alarms": ({"files": files(PHOTOS), "data": {"false_alarms": "x"}}, 422, "a number"),
+    "no false alarm": ({"files": files(PHOTOS), "data": {"false_alarms": "0"}}, 422, "0.1 to 50"),
     "no YAML": ({"files": [*files(PHOTOS), ("caption", b"x: [")]}, 422, "cannot be read"),
     "no record": ({"files": [*files(PHOTOS), ("caption", b"x: y")]}, 422, "is no caption"),
     "another site": (
@@ -387,6 +395,50 @@ def test_corrections_that_cannot_be_taken(full, form, status, words):
     answer, _ = full.corrected(**form)
     assert (answer.status_code, words in answer.text) == (status, True), answer.text
     assert full.registry.champion("own", "plate").version == "1"
+
+
+def test_another_number_of_false_alarms_stays_with_its_version(plate, tmp_path):
+    def asked():
+        return plate.ask("GET", f"{PLATE}/sensitivity").json()["false_alarms"]
+
+    def ask(false_alarms):
+        wish = {"false_alarms": false_alarms}
+        return plate.ask("PUT", f"{PLATE}/sensitivity", json=wish).status_code
+
+    assert asked() == 5.0
+    assert [ask(2.5), ask(0), ask(60), ask("x")] == [200, 422, 422, 422]
+    assert asked() == 2.5
+    _, states = plate.corrected(**said(PHOTOS[2], kind="good"))
+    champion = plate.registry.champion("own", "plate")
+    assert states[-1]["version"] == champion.version == "2"
+    assert champion.false_alarms is None  # it was fitted for 2.5
+    fetched = plate.registry.fetch(champion, "2", tmp_path / "fetched")
+    assert read_config(fetched).thresholds.false_alarms == 2.5
+    assert ask(10) == 200
+    assert plate.registry.rollback("own", "plate").version == "1"
+    assert asked() == 2.5
+
+
+def test_the_feedback_says_where_it_tips_over(plate, tmp_path):
+    plate.corrected(**said(BAD, kind="missed", box="4,8,40,50"))
+    plate.corrected(**said(PHOTOS[0], kind="good"))  # the one that it was fitted on
+    [tipping] = plate.ask("GET", f"{PLATE}/sensitivity").json()["feedback"]
+    champion = plate.registry.champion("own", "plate")
+    fetched = plate.registry.fetch(champion, "1", tmp_path / "fetched")
+    thresholds = read_config(fetched).thresholds
+    assert tipping["kind"] == "missed"
+    score = 0.7  # of every image here
+    share = 100 * (1 - stats.t.cdf(
+        (np.log(score) - thresholds.scores.location) / thresholds.scores.scale,
+        thresholds.scores.freedom,
+    ))  # fmt: skip
+    assert tipping["false_alarms"] == pytest.approx(share, abs=1e-3)
+
+
+def test_what_was_fitted_before_cannot_be_asked(plate, monkeypatch):
+    monkeypatch.setattr(sensitivity, "read_config", lambda _: Mock(thresholds=Thresholds(1.0, 1.0)))
+    answer = plate.ask("PUT", f"{PLATE}/sensitivity", json={"false_alarms": 2})
+    assert (answer.status_code, "fit it again" in answer.text) == (409, True)
 
 
 @contextmanager

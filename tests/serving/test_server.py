@@ -312,6 +312,13 @@ def test_an_operator_enrols_a_part_corrects_it_and_takes_that_back(server):
         page.fill("#miss-box", "10,20,90,100")
         page.click("#miss button[type=submit]")
         page.locator("#correction", has_text="Kept").wait_for()
+        page.click("#sensitivity-box summary")
+        page.locator("#alarms-effect", has_text="of 1 missed defects").wait_for()
+        before = page.inner_text("#numbers")
+        page.fill("#alarms", "3")
+        page.click("#alarms-save")
+        page.locator("#status", has_text="may raise 1 false alarms").wait_for()
+        assert page.inner_text("#numbers") != before
         page.click("#rollback")
         page.click("#confirm [value=yes]")
         page.locator("#status", has_text="is version 1 again").wait_for()

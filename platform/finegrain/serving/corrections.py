@@ -8,9 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-from finegrain.checkpoint import read_config
+from finegrain.checkpoint import CheckpointConfig, read_config
 from finegrain.data.images import open_image
 from finegrain.data.shots import Shot, file_sha256
+from finegrain.decision.thresholds import FALSE_ALARMS
 from finegrain.errors import InputError
 from finegrain.serving.champions import from_registry
 from finegrain.serving.enrolment import Enrolment, Enrolments, Order
@@ -114,6 +115,7 @@ class Corrections:
             config.detector,
             config.options,
             config.seed,
+            _asked_of(champion, config),
             before=champion.version,
         )
 
@@ -148,3 +150,9 @@ def _check_box(said: Correction, width: int, height: int) -> None:
 
 def _is_there(shot: Shot) -> bool:
     return shot.path.is_file() and file_sha256(shot.path) == shot.sha256
+
+
+def _asked_of(champion: Champion, config: CheckpointConfig) -> float:
+    """How many false alarms its thresholds are set for."""
+    fitted = config.thresholds.false_alarms if config.thresholds else None
+    return champion.false_alarms or fitted or FALSE_ALARMS

@@ -15,6 +15,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from finegrain.decision.thresholds import FALSE_ALARMS
 from finegrain.serving.messages import Refusal
 from finegrain.serving.service import ServiceError
 
@@ -34,6 +35,7 @@ class Order:
         method: of `finegrain.detectors.DETECTORS`.
         options: of the method, its caption among them where it needs one.
         seed: of all randomness.
+        false_alarms: among 100 good parts, that the thresholds are calibrated for.
         before: version of its champion when it was ordered; None where it had none.
     """
 
@@ -43,6 +45,7 @@ class Order:
     method: str
     options: Mapping[str, Any]
     seed: int = 0
+    false_alarms: float = FALSE_ALARMS
     before: str | None = None
 
     @property

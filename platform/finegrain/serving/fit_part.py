@@ -65,6 +65,7 @@ def _stages(
         options=order.options,
         category=order.category,
         seed=order.seed,
+        false_alarms=order.false_alarms,
     )
 
 
@@ -103,6 +104,11 @@ def _register(order: Order, config: ServingConfig, folder: Path) -> str:
             f"the champion of {order.key} became version {now} meanwhile; it stays. Enrol again"
         )
     asked = {"dataset": order.dataset, "category": order.category, "method": order.method}
-    counts = {"shots": len(order.photos), "seed": order.seed, "backbone": config.backbone}
+    counts = {
+        "shots": len(order.photos),
+        "seed": order.seed,
+        "false_alarms_asked": order.false_alarms,
+        "backbone": config.backbone,
+    }
     run = PartRuns(config.tracking_uri).record(order.key, folder, asked | counts, {})
     return registry.promote(run).version

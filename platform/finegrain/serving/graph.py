@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
-from urllib.parse import quote
 
 from fastapi import FastAPI
 from ray import serve
@@ -40,16 +39,17 @@ from finegrain.serving.enrolment import Enrolments
 from finegrain.serving.fit_task import RayFitter
 from finegrain.serving.http import make_app
 from finegrain.serving.messages import EncodedImages, Refusal, ScoredImages
+from finegrain.serving.meters import RayMeters
 from finegrain.serving.part_routes import part_router
 from finegrain.serving.parts import Parts
 from finegrain.serving.precision import load_serving_backbone
 from finegrain.serving.scorer import Scorer, Slot
+from finegrain.serving.sensitivity import Sensitivities
 from finegrain.serving.service import ScoringService
 from finegrain.tracking import PartRuns, Registry
 
 log = logging.getLogger("ray.serve")
 Handle = DeploymentHandle[Any]
-MILLISECONDS: list[float] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000]
 IMAGES: list[float] = [1, 2, 4, 8, 16, 32, 64]
 
 
@@ -211,34 +211,6 @@ def _cause(error: Exception) -> BaseException:
     return found
 
 
-class RayMeters:
-    """Ray's metrics, which every node's agent shows to Prometheus."""
-
-    def __init__(self) -> None:
-        self._requests = metrics.Counter(
-            "finegrain_requests",
-            "Requests answered.",
-            tag_keys=("category", "status", "version"),  # type: ignore[arg-type]
-        )
-        self._stages = metrics.Histogram(
-            "finegrain_stage_ms", "Time of a stage.", boundaries=MILLISECONDS, tag_keys=("stage",)
-        )
-        self._in_flight = metrics.Gauge("finegrain_images_in_flight", "Scored or waiting for it.")
-
-    def request(self, category: str, status: int, version: str) -> None:
-        """Count an answered request."""
-        part = quote(category)  # Ray takes ASCII alone
-        self._requests.inc(tags={"category": part, "status": str(status), "version": version})
-
-    def stage(self, name: str, milliseconds: float) -> None:
-        """Note how long a stage took."""
-        self._stages.observe(milliseconds, tags={"stage": name})
-
-    def in_flight(self, images: int) -> None:
-        """Note how many images are being scored or wait for it."""
-        self._in_flight.set(images)
-
-
 class Ingress:
     """HTTP in front of the graph."""
 
@@ -261,6 +233,7 @@ class Ingress:
         self._parts = part_router(
             Parts(self._service, enrolments, registry, refresh),
             Corrections(self._service, enrolments, registry, runs),
+            Sensitivities(self._service, registry, runs, refresh),
         )
 
     def __serve_build_asgi_app__(self) -> FastAPI:

@@ -125,7 +125,7 @@ def _add_scoring(app: FastAPI, service: ScoringService) -> None:
         if heatmap and len(images) > 1:
             message = f"heatmap=png answers one image; {len(images)} came. Use pictures=overlay"
             raise ServiceError(Refusal(422, "one_image", message))
-        answered = await service.score(dataset, category, images, wanted)
+        answered = await service.score(dataset, category, images, wanted, from_line=True)
         first = answered.scored.images[0]
         if isinstance(first, Refusal) and len(images) == 1:
             raise ServiceError(first)
@@ -143,7 +143,7 @@ def _add_scoring(app: FastAPI, service: ScoringService) -> None:
         champions = await service.champions()
         return CategoriesAnswer(
             categories=[
-                CategoryAnswer.of(champion)
+                CategoryAnswer.of(champion, service.drift.of(champion.key))
                 for champion in sorted(champions.values(), key=lambda c: c.key)
             ]
         )

@@ -10,12 +10,20 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
 
+from finegrain.decision.thresholds import FALSE_ALARMS
 from finegrain.serving.access import Form, asked_by, check_access, check_own_page, read_form
 from finegrain.serving.corrections import Box, Correction, Corrections
 from finegrain.serving.enrolment import Enrolment
 from finegrain.serving.messages import Refusal
 from finegrain.serving.parts import Parts, Wish
-from finegrain.serving.schemas import CategoryAnswer, EnrolmentAnswer, FeedbackAnswer
+from finegrain.serving.schemas import (
+    CategoryAnswer,
+    EnrolmentAnswer,
+    FeedbackAnswer,
+    SensitivityAnswer,
+    SensitivityWish,
+)
+from finegrain.serving.sensitivity import Sensitivities
 from finegrain.serving.service import ServiceError
 
 PART = "/v1/categories/{dataset}/{category}"
@@ -30,12 +38,13 @@ def _form(required: list[str], **fields: Any) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def part_router(parts: Parts, corrections: Corrections) -> APIRouter:
+def part_router(parts: Parts, corrections: Corrections, sensitivities: Sensitivities) -> APIRouter:
     """All of them; each needs the key, where there is one, or loopback and our own page."""
     guarded = [Depends(check_access), Depends(check_own_page)]
     router = APIRouter(tags=["parts"], dependencies=guarded)
     _add_enrolment(router, parts)
     _add_corrections(router, parts, corrections)
+    _add_sensitivity(router, sensitivities)
     _add_moves(router, parts)
 
     @router.post("/v1/categories/{dataset}/{category:path}", include_in_schema=False)
@@ -56,6 +65,7 @@ def _add_enrolment(router: APIRouter, parts: Parts) -> None:
             photos=FILES,
             caption={"type": "string", "description": "YAML; of methods that read one"},
             method={"type": "string", "default": "anomalydino; finegrained with a caption"},
+            false_alarms={"type": "number", "default": FALSE_ALARMS},
         ),
     )
     async def enrol(
@@ -65,7 +75,8 @@ def _add_enrolment(router: APIRouter, parts: Parts) -> None:
         before = await parts.check_new(dataset, category, replace=replace)
         form = await _form_of(request, parts)
         method = form.texts.get("method", b"").decode(errors="replace")
-        wish = Wish(form.images, method or None, form.texts.get("caption") or None)
+        caption, alarms = form.texts.get("caption") or None, form.texts.get("false_alarms")
+        wish = Wish(form.images, method or None, caption, _number(alarms, FALSE_ALARMS))
         return _begun(await parts.enrol(dataset, category, wish, before))
 
     @router.get(
@@ -80,6 +91,15 @@ def _add_enrolment(router: APIRouter, parts: Parts) -> None:
         return StreamingResponse(
             _events(enrolment), media_type="text/event-stream", headers=headers
         )
+
+
+def _number(text: bytes | None, default: float) -> float:
+    """A field that is a number; ServiceError 422 where it is none."""
+    try:
+        return float(text) if text else default
+    except ValueError as error:
+        message = f"false_alarms is {text!r}; needed a number"
+        raise ServiceError(Refusal(422, "bad_false_alarms", message)) from error
 
 
 async def _form_of(request: Request, parts: Parts) -> Form:
@@ -141,6 +161,19 @@ def _said(texts: Mapping[str, bytes]) -> tuple[Literal["good", "missed"], Box | 
         raise ServiceError(Refusal(422, "bad_box", message))
     left, top, right, bottom = map(int, found.groups())
     return kind, (left, top, right, bottom)
+
+
+def _add_sensitivity(router: APIRouter, sensitivities: Sensitivities) -> None:
+    @router.get(f"{PART}/sensitivity")
+    async def look(dataset: str, category: str) -> SensitivityAnswer:
+        """False alarms asked for, and from which number on images of the feedback are rejected."""
+        return SensitivityAnswer.of(await sensitivities.look(dataset, category))
+
+    @router.put(f"{PART}/sensitivity")
+    async def change(dataset: str, category: str, wish: SensitivityWish) -> CategoryAnswer:
+        """Ask the champion for another number of false alarms, without a fit."""
+        changed = await sensitivities.change(dataset, category, wish.false_alarms)
+        return CategoryAnswer.of(changed)
 
 
 def _add_moves(router: APIRouter, parts: Parts) -> None:

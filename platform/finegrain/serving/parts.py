@@ -9,6 +9,7 @@ from finegrain.backbones import check_backbone
 from finegrain.benchmark.methods import reads_text, trial_options
 from finegrain.captions import CaptionStore
 from finegrain.captions.store import parse_caption
+from finegrain.decision.thresholds import FALSE_ALARMS, check_false_alarms
 from finegrain.detectors import detector_class
 from finegrain.errors import InputError
 from finegrain.serving.champions import from_registry
@@ -23,11 +24,12 @@ MOST_CAPTION_BYTES = 64 * 2**10
 
 @dataclass(frozen=True)
 class Wish:
-    """How a part is to be fitted; `caption` as YAML or JSON."""
+    """How a part is to be fitted; `caption` as YAML or JSON, `false_alarms` of 100 good parts."""
 
     photos: Sequence[bytes]
     method: str | None = None
     caption: bytes | None = None
+    false_alarms: float = FALSE_ALARMS
 
 
 class Parts:
@@ -85,6 +87,7 @@ class Parts:
             tuple(wish.photos),
             method,
             options,
+            false_alarms=wish.false_alarms,
             before=before.version if before else None,
         )
         return await self.enrolments.begin(order)
@@ -132,6 +135,7 @@ class Parts:
         method = wish.method or (WITH_CAPTION if wish.caption else METHOD)
         config = self.service.config
         try:
+            check_false_alarms(wish.false_alarms)
             kind = detector_class(method)
             check_backbone(config.backbone, config.backbone_weights, reads_text=reads_text(method))
             store = CaptionStore(config.captions)

@@ -14,6 +14,7 @@ from finegrain.captions import Caption
 from finegrain.data.images import open_image
 from finegrain.errors import ImageError
 from finegrain.serving.config import ServingConfig
+from finegrain.serving.drift import DriftWatch
 from finegrain.serving.encoder import image_refusal
 from finegrain.serving.messages import Refusal, ScoredImages
 from finegrain.tracking import Champion
@@ -65,6 +66,10 @@ class Meters(Protocol):
         """Note how many images are being scored or wait for it."""
         ...
 
+    def drift(self, category: str, deviations: float) -> None:
+        """Note how far a category's accepted images lie from what its calibration expects."""
+        ...
+
 
 @dataclass(frozen=True)
 class Answered:
@@ -101,6 +106,7 @@ class ScoringService:
     ) -> None:
         self.config, self.meters = config, meters
         self._graph, self._sleep = graph, sleep
+        self.drift = DriftWatch()
         self._in_flight = 0
         self._seconds_per_image = 0.1  # a running mean, for Retry-After
 
@@ -133,8 +139,17 @@ class ScoringService:
         category: str,
         images: Sequence[bytes],
         pictures: Sequence[str] = (),
+        *,
+        from_line: bool = False,
     ) -> Answered:
         """The verdicts on the images of one request; a single bad image is the request's error.
+
+        Args:
+            dataset: of the part.
+            category: the part.
+            images: contents of their files.
+            pictures: see `Scorer.score`.
+            from_line: whether they are parts that pass by, whose drift is watched.
 
         Raises:
             ServiceError: what HTTP answers instead.
@@ -152,6 +167,8 @@ class ScoringService:
         total_ms = 1000 * (time.perf_counter() - start)
         self._measure(scored, total_ms)
         self.meters.request(champion.key, 200, scored.version)
+        if from_line and (drift := self.drift.note(champion.key, scored)):
+            self.meters.drift(champion.key, drift.deviations)
         return Answered(champion.key, champion, scored, total_ms)
 
     def _check(self, images: Sequence[bytes]) -> None:

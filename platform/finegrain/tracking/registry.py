@@ -5,7 +5,7 @@ A model's tag remembers every champion in order, so that a promotion can be take
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,17 +22,23 @@ from finegrain.tracking.runs import EXPERIMENT, open_client, trial_runs
 
 CHAMPION = "champion"
 DATASET, CATEGORY, HISTORY = "finegrain.dataset", "finegrain.category", "finegrain.champions"
+FALSE_ALARMS = "finegrain.false_alarms"  # with .VERSION: what was asked of it after its fit
 CHECKPOINT = "checkpoint"  # a run's artifact
 
 
 @dataclass(frozen=True)
 class Champion:
-    """A category's selected version, and the champions before it, oldest first."""
+    """A category's selected version, and the champions before it, oldest first.
+
+    Args:
+        false_alarms: of 100 good parts, that the version is to raise; None: as it was fitted.
+    """
 
     dataset: str
     category: str
     version: str
     earlier: tuple[str, ...] = ()
+    false_alarms: float | None = None
 
     @property
     def key(self) -> str:
@@ -139,6 +145,15 @@ class Registry:
         self._client.delete_registered_model_alias(now.model, CHAMPION)
         return now
 
+    def ask(self, champion: Champion, false_alarms: float) -> Champion:
+        """Let a champion raise so many false alarms among 100 good parts; stays with its version.
+
+        The caller has to know that its thresholds can do that.
+        """
+        tag = f"{FALSE_ALARMS}.{champion.version}"
+        self._client.set_registered_model_tag(champion.model, tag, f"{false_alarms:g}")
+        return replace(champion, false_alarms=false_alarms)
+
     def run_of(self, champion: Champion) -> str:
         """The run that a champion's checkpoint comes from."""
         return str(self._client.get_model_version(champion.model, champion.version).run_id)
@@ -241,4 +256,6 @@ def _champion(model: RegisteredModel) -> Champion | None:
     if version is None or DATASET not in tags:
         return None
     earlier = tuple(json.loads(tags.get(HISTORY, "[]")))
-    return Champion(tags[DATASET], tags[CATEGORY], str(version), earlier)
+    asked = tags.get(f"{FALSE_ALARMS}.{version}")
+    false_alarms = float(asked) if asked else None
+    return Champion(tags[DATASET], tags[CATEGORY], str(version), earlier, false_alarms)

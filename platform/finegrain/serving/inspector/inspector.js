@@ -46,7 +46,10 @@ async function changeCategory() {
   const chosen = served.find((c) => c.dataset === dataset && c.category === category);
   el("withdraw").disabled = !chosen;
   el("rollback").disabled = !chosen?.earlier.length;
+  el("drift").hidden = !chosen?.drift?.message;
+  el("drift").textContent = chosen?.drift?.message ?? "";
   if (!chosen) return;
+  showSensitivity();
   await Promise.all([showExamples(dataset, category), showCaption(dataset, category)]);
 }
 

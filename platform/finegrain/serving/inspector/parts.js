@@ -145,8 +145,7 @@ el("rollback").onclick = () => change(
   (part) => `Let the version before answer for ${part} again?`,
   () => `${partUrl()}/rollback`, "POST",
   async (part, answer) => {
-    if (shown && `${shown.answer.dataset}/${shown.answer.category}` === part)
-      await scoredBy(answer.version, shown.file);
+    if (onPage(part)) await scoredBy(answer.version, shown.file);
     say(`${part} is version ${answer.version} again`);
   });
 el("withdraw").onclick = () => change(
@@ -254,6 +253,68 @@ el("miss").onsubmit = async (event) => {
 el("is-good").onclick = () => { endMiss(); correct("good"); };
 el("was-missed").onclick = beginMiss;
 el("miss-cancel").onclick = endMiss;
+
+// --- Sensitivity
+
+const ALARMS = [0.1, 0.2, 0.5, 1, 2, 3, 5, 8, 10, 15, 20, 30, 50]; // per 100 good parts
+let sensitivity = null; // of the chosen part, as the server has it
+
+async function showSensitivity() {
+  sensitivity = null;
+  el("alarms").disabled = el("alarms-save").disabled = true;
+  if (!el("sensitivity-box").open) return;
+  el("alarms-shown").textContent = el("alarms-effect").textContent = "";
+  const url = `${partUrl()}/sensitivity`;
+  try {
+    const found = await (await ask(url)).json();
+    if (url !== `${partUrl()}/sensitivity`) return; // another part was chosen meanwhile
+    sensitivity = found;
+    const nearest = ALARMS.map((one) => Math.abs(Math.log(one / found.false_alarms)));
+    el("alarms").max = ALARMS.length - 1;
+    el("alarms").value = nearest.indexOf(Math.min(...nearest));
+    el("alarms").disabled = false;
+    showEffect(found.false_alarms);
+  } catch (error) {
+    el("alarms-effect").textContent = error.message;
+  }
+}
+
+function showEffect(asked) {
+  el("alarms-shown").textContent = asked;
+  el("alarms").setAttribute("aria-valuetext", `${asked} of 100`);
+  el("alarms-save").disabled = asked === sensitivity.false_alarms;
+  const parts = ["missed", "good"].map((kind) => sensitivity.feedback.filter((one) => one.kind === kind));
+  const [missed, good] = parts.map((some) => some.filter((one) => one.false_alarms < asked).length);
+  el("alarms-effect").textContent = !sensitivity.feedback.length ? "No feedback to try it on yet" :
+    `Of the feedback it would find ${missed} of ${parts[0].length} missed defects, and reject ` +
+    `${good} of ${parts[1].length} good parts`;
+}
+
+async function saveSensitivity() {
+  const asked = ALARMS[el("alarms").value];
+  const before = shown?.answer.results[0].threshold;
+  try {
+    await ask(`${partUrl()}/sensitivity`, { method: "PUT", body: JSON.stringify({ false_alarms: asked }),
+      headers: { "Content-Type": "application/json" } });
+    const part = el("category").value;
+    await loadCategories();
+    for (let attempt = 0; attempt < 20 && onPage(part); attempt++) {
+      await inspect(shown.file);
+      if (shown.answer.results[0].threshold !== before) break;
+      await new Promise((later) => setTimeout(later, 500));
+    }
+    say(`${part} may raise ${asked} false alarms among 100 good parts`);
+  } catch (error) {
+    say(error.message);
+  }
+}
+
+/** Whether the verdict on the page is one of that part. */
+const onPage = (part) => shown && `${shown.answer.dataset}/${shown.answer.category}` === part;
+
+el("alarms").oninput = () => showEffect(ALARMS[el("alarms").value]);
+el("alarms-save").onclick = saveSensitivity;
+el("sensitivity-box").ontoggle = showSensitivity;
 
 // --- Buttons
 
