@@ -270,9 +270,11 @@ def test_the_inspector_shows_a_verdict_after_a_click(server):
 def test_an_operator_enrols_a_part_corrects_it_and_takes_that_back(server):
     from playwright.sync_api import sync_playwright
 
-    def file(split, defect=None, index=0):
-        content = png(render("bolted_plate", split, defect, index, 3).image)
-        return {"name": "photo.png", "mimeType": "image/png", "buffer": content}
+    def file(split, index=0, sticker=False):
+        image = render("bolted_plate", split, None, index, 3).image.copy()
+        if sticker:
+            image[60:140, 60:160] = (220, 30, 40)
+        return {"name": "photo.png", "mimeType": "image/png", "buffer": png(image)}
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -293,7 +295,7 @@ def test_an_operator_enrols_a_part_corrects_it_and_takes_that_back(server):
         page.goto(server.address)
         page.click("#new-part")
         page.fill("#part-name", "Plate 板")
-        page.set_input_files("#photo-files", [file("train", index=i) for i in range(2)])
+        page.set_input_files("#photo-files", [file("train", i) for i in range(2)])
         page.click("#camera")
         page.click("#shoot")
         page.click("#thumbs li:nth-child(3) button")  # a camera without a part before it
@@ -303,15 +305,16 @@ def test_an_operator_enrols_a_part_corrects_it_and_takes_that_back(server):
         assert page.input_value("#category") == "own/Plate 板"
 
         assert score(file("train")) == "Accepted"
-        odd = file("test", "missing_bolt")
-        assert score(odd) == "Rejected"
+        assert score(file("test", sticker=True)) == "Rejected"
         page.click("#is-good")
         page.locator("#correction", has_text="Learnt: version 2").wait_for()
         assert page.inner_text("#decision") == "Accepted"
+        score(file("test", 1))
         page.click("#was-missed")
         page.fill("#miss-box", "10,20,90,100")
         page.click("#miss button[type=submit]")
         page.locator("#correction", has_text="Kept").wait_for()
+        assert score(file("test", sticker=True)) == "Accepted"
         page.click("#sensitivity-box summary")
         page.locator("#alarms-effect", has_text="of 1 missed defects").wait_for()
         before = page.inner_text("#numbers")
