@@ -10,10 +10,13 @@ from unittest.mock import Mock
 import httpx
 import numpy as np
 import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from scipy import stats
 
 from finegrain import fit
 from finegrain.checkpoint import read_config
+from finegrain.cli.main import main
 from finegrain.data import load_category
 from finegrain.data.images import read_mask
 from finegrain.decision import Thresholds
@@ -30,7 +33,6 @@ from finegrain.serving.parts import Parts
 from finegrain.serving.sensitivity import Sensitivities
 from finegrain.serving.service import ScoringService, ServiceError
 from finegrain.tracking import PartRuns, Registry
-from finegrain.tracking.feedback_set import export_feedback
 from tests.conftest import striped
 from tests.databases import new_database
 from tests.serving.test_service import FakeGraph, NoMeters, no_sleep
@@ -95,7 +97,8 @@ class Site:
         self.config = ServingConfig(tracking_uri=self.uri, cache=folder / "cache", **settings)
         self.registry, self.runs = Registry(self.uri), PartRuns(self.uri)
         self.fitter = fitter or Direct(self.config)
-        service = ScoringService(self.config, Graph(self.registry), NoMeters(), sleep=no_sleep)
+        self.graph = Graph(self.registry)
+        service = ScoringService(self.config, self.graph, NoMeters(), sleep=no_sleep)
         self.enrolments = Enrolments(
             self.fitter, self.config.enrol_at_once, self.config.enrol_timeout_s, self.refresh
         )
@@ -249,6 +252,47 @@ def test_a_damaged_photo_and_a_champion_that_changed_leave_the_champion(plate):
     assert plate.registry.champion("own", "plate").version == "1"
 
 
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        ("log_artifacts", OSError(28, "No space left on device")),
+        ("create_model_version", MlflowException("away")),
+    ],
+)
+def test_a_full_disk_and_a_registry_that_goes_leave_the_champion(plate, monkeypatch, call, error):
+    def fails(*_, **__):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, call, fails)
+        failed = plate.enrolled(params={"replace": True}, data={"method": "patchcore"})[-1]
+    assert (failed["state"], str(error) in failed["message"]) == ("failed", True)
+    assert plate.registry.champion("own", "plate").version == "1"
+    again = plate.enrolled(params={"replace": True}, data={"method": "patchcore"})
+    assert again[-1]["version"] == "2"
+
+
+def test_where_scoring_is_overloaded_an_enrolment_waits_as_well(tmp_path):
+    async def talk(http):
+        scoring = asyncio.create_task(http.post(f"{PLATE}/score", content=BAD))
+        while not site.graph.now:
+            await asyncio.sleep(0.01)
+        busy = await http.post(f"{PLATE}2", files=files(PHOTOS))
+        go.set()
+        await scoring
+        return busy, await http.post(f"{PLATE}2", files=files(PHOTOS))
+
+    async def slow(_call):
+        await go.wait()
+
+    site, go = Site(tmp_path, Held(), max_in_flight=1), asyncio.Event()
+    assert list(fit_part(ORDER, site.config))[-1].state == "ready"
+    site.graph.before = slow
+    busy, later = site.run(talk)
+    assert (busy.status_code, later.status_code) == (429, 202)
+    assert "retry-after" in busy.headers
+
+
 def test_two_parts_never_share_a_registered_model(plate):
     other = replace(ORDER, dataset="own-plate", category="x")
     assert list(fit_part(other, plate.config))[-1].state == "ready"
@@ -343,7 +387,7 @@ def test_a_part_that_exists_is_only_replaced_on_request_and_comes_back(plate):
     assert plate.enrolled(data={"method": "patchcore"})[-1]["version"] == "3"
 
 
-def test_a_good_part_joins_the_photos_and_a_missed_defect_only_the_feedback(plate, tmp_path):
+def test_a_good_part_joins_the_photos_and_a_missed_defect_the_feedback(plate, tmp_path, capsys):
     answer, states = plate.corrected(**said(PHOTOS[2], kind="good"))
     assert states[-1] == states[-1] | {"state": "ready", "version": "2"}
     assert plate.fitter.orders[-1].photos == (PHOTOS[0], PHOTOS[2])
@@ -360,8 +404,11 @@ def test_a_good_part_joins_the_photos_and_a_missed_defect_only_the_feedback(plat
     again, _ = plate.corrected(**said(PHOTOS[2], kind="good"))
     assert (again.status_code, "fitted on that very image" in again.text) == (409, True)
     plate.registry.rollback("own", "plate")
-    counts = export_feedback(plate.uri, "own", "plate", tmp_path / "set")
-    assert counts == {"train/good": 1, "test/good": 1, "test/missed": 1}
+    command = ["feedback", "own/plate", "--out", str(tmp_path / "set"), "--tracking-uri", plate.uri]
+    assert main(command) == 0
+    told = capsys.readouterr().out
+    assert told.split() == ["train/good", "1", "test/good", "1", "test/missed", "1"]
+    assert main(command) == 2  # it is there
     category = load_category("folder", tmp_path / "set", "plate")
     [sample] = [sample for sample in category.test if sample.mask]
     assert sample.path.read_bytes() == BAD
