@@ -51,15 +51,22 @@ class DataChoice(Record):
     )
 
 
-class Alarms(Record):
-    """What is asked of the thresholds."""
+class Checks(Record):
+    """What is asked of the thresholds, and whether a part is looked at before it is relied on."""
 
     alarms_per_100: Annotated[float, Flag(("--false-alarms",), "PER_100")] = Field(
         default=5.0, description="of 100 good parts, that thresholds are calibrated for"
     )
+    self_check: bool = Field(
+        default=False, description="look at the shots, and paint defects on them"
+    )
 
 
-LATER = ("shot_selection", "views")  # newer than the first results: at their defaults not hashed
+LATER = (
+    "shot_selection",
+    "views",
+    "self_check",
+)  # newer than the first results: at their defaults not hashed
 
 
 class BackboneChoice(Record):
@@ -77,7 +84,7 @@ class BackboneChoice(Record):
     )  # fmt: skip
 
 
-class Grid(Alarms, BackboneChoice, DataChoice):
+class Grid(Checks, BackboneChoice, DataChoice):
     """Every category by every method, number of shots and seed; `resolve` checks it."""
 
     categories: tuple[str, ...] = Field(default=(), description="[all]")

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from finegrain.backbones import check_backbone
-from finegrain.benchmark.grid import LATER, Alarms, BackboneChoice, DataChoice, Grid, Record
+from finegrain.benchmark.grid import LATER, BackboneChoice, Checks, DataChoice, Grid, Record
 from finegrain.benchmark.methods import (
     captions_for,
     check_shots,
@@ -26,6 +26,7 @@ from finegrain.decision.thresholds import check_false_alarms
 from finegrain.detectors import DETECTORS, detector_class
 from finegrain.errors import ConfigError, DatasetError
 from finegrain.evaluation.metrics import Scores
+from finegrain.evaluation.selfcheck import SelfCheck
 from finegrain.factory import FACTORIES
 
 
@@ -40,7 +41,7 @@ class _OnDisk(DataChoice):
         return load_category(self.dataset, self.data_root, category, self.views, published)
 
 
-class Benchmark(Alarms, BackboneChoice, _OnDisk):
+class Benchmark(Checks, BackboneChoice, _OnDisk):
     """The grid with everything found, as it stands in benchmark.json.
 
     Args:
@@ -60,7 +61,7 @@ class Benchmark(Alarms, BackboneChoice, _OnDisk):
     captions: dict[str, Caption] = Field(default_factory=dict)
 
 
-class Trial(Alarms, BackboneChoice, _OnDisk):
+class Trial(Checks, BackboneChoice, _OnDisk):
     """One fit and its evaluation; plain values only, so that it can cross to any worker."""
 
     data_fingerprint: str
@@ -104,6 +105,7 @@ class TrialResult(Record):
     encode_ms: float | None = None  # an image, from file to tokens
     false_alarms: float | None = None  # share of good test images above the threshold: came
     detected: float | None = None  # share of anomalous ones above it
+    self_check: SelfCheck | None = None  # from the shots alone, where it was asked for
     checkpoint: Path | None = None
     support: tuple[Shot, ...] = ()
     notes: tuple[str, ...] = ()  # departures of data and shots from what was published
@@ -148,7 +150,7 @@ def resolve(grid: Grid, *, beside: Path) -> Benchmark:
 
 def _shared(chosen: Grid | Benchmark) -> dict[str, Any]:
     """What a grid, its benchmark and each trial have alike."""
-    kinds = (DataChoice, BackboneChoice, Alarms)
+    kinds = (DataChoice, BackboneChoice, Checks)
     return {name: getattr(chosen, name) for kind in kinds for name in kind.model_fields}
 
 

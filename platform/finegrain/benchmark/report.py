@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from finegrain.benchmark.checks import checked_parts, checks_text, write_checks
 from finegrain.benchmark.plan import Benchmark, Trial, TrialResult, plan
 from finegrain.benchmark.store import load, stored_results
 from finegrain.benchmark.trial import HEATMAPS
@@ -140,6 +141,8 @@ def report_text(trials: Sequence[Trial], results: Mapping[str, TrialResult]) -> 
     rows = rows_of(trials, results)
     measured = any(not row.unmeasured for row in rows)
     text = table_text(rows) if measured else _fits(trials, results)
+    if checked := checked_parts(trials, results):
+        text += f"\n\n{checks_text(checked)}"
     if reasons := _reasons(trials, results):
         text += "\n\n" + "\n".join(["Why they are missing:", "", *(f"- {r}" for r in reasons)])
     if notes := sorted({note for result in results.values() for note in result.notes}):
@@ -181,6 +184,8 @@ def write_report(
     text = report_text(trials, results)
     write_text(directory / "results.csv", csv_text(trials, results))
     write_text(directory / "table.md", text + "\n")
+    if checked := checked_parts(trials, results):
+        write_checks(checked, directory)
     for method in benchmark.methods:
         if strips := _strips(benchmark, method, trials, results):
             title = f"{method}, {benchmark.dataset}, {max(benchmark.shots)} shots"

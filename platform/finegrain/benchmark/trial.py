@@ -34,10 +34,12 @@ from finegrain.detectors import Detector, Prediction, make_detector
 from finegrain.errors import CalibrationError, InputError
 from finegrain.evaluation.evaluate import TestSet, evaluate, load_test_set, score_all
 from finegrain.evaluation.figures import heatmap_strip, png
+from finegrain.evaluation.selfcheck import self_check
 from finegrain.files import write_bytes, write_text
 
 SOURCE = Path(__file__).parents[1]
-RESULT, CHECKPOINT, HEATMAPS = "result.json", "checkpoint", "heatmaps.png"
+RESULT, CHECKPOINT = "result.json", "checkpoint"
+HEATMAPS, SELF_CHECK = "heatmaps.png", "self_check.png"
 KEPT_TEST_SETS = 2
 KEPT_COPIES = 12  # shots whose changed copies stay encoded: the seeds and methods of a category
 
@@ -96,8 +98,14 @@ class Worker:
         except CalibrationError as error:  # it is measured all the same
             thresholds, notes = None, (*notes, f"{trial.method}: {error}")
         measured: dict[str, Any] = {}
+        if trial.self_check and thresholds:
+            tokens = encode(backbone, images, windows=detector.windows)
+            checked, picture = self_check(detector, images, tokens, thresholds, seed=trial.seed)
+            measured["self_check"] = checked
+            write_bytes(directory / SELF_CHECK, png(picture))
         if encoded.test:
-            measured, prediction = _measured(detector, encoded.test, thresholds)
+            found, prediction = _measured(detector, encoded.test, thresholds)
+            measured |= found
             strip = heatmap_strip(prediction, encoded.category)
             write_bytes(directory / HEATMAPS, png(strip))
         save_detector(

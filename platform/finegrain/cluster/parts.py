@@ -48,6 +48,7 @@ def fit_parts(
                 "data_root": root,
                 "categories": grid.categories or parts,
                 "fewer_shots": True,
+                "self_check": True,
             }
         )
         directory, complete = begin(asked, "fit", output, uri, share, tell)

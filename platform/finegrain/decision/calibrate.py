@@ -92,12 +92,12 @@ def calibrate(
         InputError: a score is not finite.
         CalibrationError: no score is positive, so that none has a logarithm.
     """
-    own = np.stack([_logarithms(detector, some).mean(0) for some in copies])  # (K,2)
+    own = np.stack([logarithms(detector, some).mean(0) for some in copies])  # (K,2)
     if len(copies) == 1:
         left_out = np.full_like(own, -np.inf)
     else:
         left_out = np.concatenate([
-            _logarithms(detector.leaving_out(index, tokens), tokens[index : index + 1])
+            logarithms(detector.leaving_out(index, tokens), tokens[index : index + 1])
             for index in range(len(copies))
         ])  # fmt: skip
     scores, peaks = (expected(left_out[:, kind], own[:, kind]) for kind in (0, 1))
@@ -134,7 +134,7 @@ def expected(left_out: npt.NDArray[np.float64], own: npt.NDArray[np.float64]) ->
     return Expected(location, math.sqrt(variance * (1 + 1 / count)), freedom)
 
 
-def _logarithms(detector: Detector, tokens: PatchTokens) -> npt.NDArray[np.float64]:  # (B,2)
+def logarithms(detector: Detector, tokens: PatchTokens) -> npt.NDArray[np.float64]:  # (B,2)
     """Of the image scores and of the maps' maxima."""
     prediction = detector.score(tokens)
     found = np.stack([prediction.image_scores, prediction.anomaly_maps.max((1, 2))], -1)
