@@ -362,9 +362,11 @@ def test_names_that_cannot_say_what_can(name):
 
 
 def test_odd_names_over_http(site):
-    states = site.enrolled("/v1/categories/own/%E6%9D%BF%202", data={"method": "patchcore"})
+    states = site.enrolled("/v1/categories/own/%E6%9D%BF%20u%CC%88", data={"method": "patchcore"})
     assert states[-1]["state"] == "ready"
-    assert list(site.registry.champions()) == ["own/板 2"]
+    assert list(site.registry.champions()) == ["own/板 ü"]  # composed, as everybody else writes it
+    again = site.ask("POST", "/v1/categories/own/%E6%9D%BF%20u%CC%88", files=files(PHOTOS))
+    assert (again.status_code, "exists" in again.text) == (409, True)
     assert site.ask("POST", "/v1/categories/own/a%23b", files=files(PHOTOS)).status_code == 422
     answer = site.ask("POST", "/v1/categories/own/a%2Fb", files=files(PHOTOS))
     assert (answer.status_code, "no name can hold '/'" in answer.text) == (404, True)

@@ -141,13 +141,17 @@ class Enrolments:
         message = f"no enrolment of {dataset}/{category} since this server began"
         raise ServiceError(Refusal(404, "no_enrolment", message))
 
+    def check_idle(self, dataset: str, category: str) -> None:
+        """ServiceError 409 where the part is being enrolled."""
+        found = self._known.get(f"{dataset}/{category}")
+        if found and not found.ended:
+            message = f"{found.key} is being enrolled; wait until that is ready"
+            raise ServiceError(Refusal(409, "enrolling", message), retry_after=5)
+
     def check_free(self, dataset: str, category: str) -> None:
         """ServiceError 409 where the part is being enrolled, 429 where too many others are."""
-        key = f"{dataset}/{category}"
+        self.check_idle(dataset, category)
         running = [one.key for one in self._known.values() if not one.ended]
-        if key in running:
-            message = f"{key} is being enrolled; wait until that is ready"
-            raise ServiceError(Refusal(409, "enrolling", message), retry_after=5)
         if len(running) >= self._at_once:
             message = f"{len(running)} parts are being enrolled, the most at once: {running}"
             raise ServiceError(Refusal(429, "overloaded", message), retry_after=10)

@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 from finegrain.decision.thresholds import FALSE_ALARMS
 from finegrain.serving.access import Form, asked_by, check_access, check_own_page, read_form
 from finegrain.serving.corrections import Box, Correction, Corrections
-from finegrain.serving.enrolment import Enrolment
+from finegrain.serving.enrolment import Enrolment, checked_name
 from finegrain.serving.messages import Refusal
 from finegrain.serving.parts import Parts, Wish
 from finegrain.serving.schemas import (
@@ -72,6 +72,7 @@ def _add_enrolment(router: APIRouter, parts: Parts) -> None:
         request: Request, dataset: str, category: str, replace: bool = False
     ) -> EnrolmentAnswer:
         """Fit a part on 1 to 8 photos of good ones; the answer says where its progress is told."""
+        dataset, category = checked_name(dataset, "data set"), checked_name(category, "part")
         before = await parts.check_new(dataset, category, replace=replace)
         form = await _form_of(request, parts)
         method = form.texts.get("method", b"").decode(errors="replace")

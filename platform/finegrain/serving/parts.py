@@ -13,7 +13,7 @@ from finegrain.decision.thresholds import FALSE_ALARMS, check_false_alarms
 from finegrain.detectors import detector_class
 from finegrain.errors import InputError
 from finegrain.serving.champions import from_registry
-from finegrain.serving.enrolment import Enrolment, Enrolments, Order, checked_name
+from finegrain.serving.enrolment import Enrolment, Enrolments, Order
 from finegrain.serving.messages import Refusal
 from finegrain.serving.service import ScoringService, ServiceError
 from finegrain.tracking import Champion, Registry
@@ -56,10 +56,8 @@ class Parts:
         """Refuse before a body is read; the champion that would be replaced.
 
         Raises:
-            ServiceError: 409, 422 or 429.
+            ServiceError: 409 or 429.
         """
-        for text, what in ((dataset, "data set"), (category, "part")):
-            checked_name(text, what)
         self.enrolments.check_free(dataset, category)
         self.service.check_room()
         champion = (await self.service.champions()).get(f"{dataset}/{category}")
@@ -82,8 +80,8 @@ class Parts:
         self._check_photos(wish.photos)
         method, options = await asyncio.to_thread(self._method, dataset, category, wish)
         order = Order(
-            checked_name(dataset, "data set"),
-            checked_name(category, "part"),
+            dataset,
+            category,
             tuple(wish.photos),
             method,
             options,
@@ -104,7 +102,7 @@ class Parts:
         self, dataset: str, category: str, move: Callable[[str, str], Champion]
     ) -> Champion:
         await self.service.champion(dataset, category)
-        self.enrolments.check_free(dataset, category)
+        self.enrolments.check_idle(dataset, category)
         try:
             moved = await from_registry(lambda: move(dataset, category))
         except InputError as error:
