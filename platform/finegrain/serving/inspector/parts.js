@@ -47,9 +47,10 @@ async function useCamera() {
     return tell(`No camera: ${error.message}`);
   }
   el("viewfinder").srcObject = camera;
-  el("viewfinder").hidden = el("shoot").hidden = false;
+  el("viewfinder").hidden = false;
   el("camera").textContent = "Stop the camera";
   await el("viewfinder").play();
+  el("shoot").hidden = !camera; // only once there is a picture to take
 }
 
 function stopCamera() {
@@ -65,7 +66,7 @@ function takePhoto() {
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
   canvas.getContext("2d").drawImage(video, 0, 0);
-  canvas.toBlob((photo) => addPhotos([photo]), "image/png");
+  canvas.toBlob((photo) => photo ? addPhotos([photo]) : tell("The camera shows nothing yet"), "image/png");
 }
 
 async function enrol(event) {
