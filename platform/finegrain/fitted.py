@@ -8,7 +8,7 @@
 The directory is a checkpoint like any other: the benchmark writes it and the server loads it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import count, islice
@@ -18,7 +18,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from finegrain.backbones import FrozenClip, RgbImage, check_backbone, encode, load_backbone
+from finegrain.backbones import (
+    Backbone,
+    FrozenClip,
+    RgbImage,
+    check_backbone,
+    encode,
+    load_backbone,
+)
 from finegrain.captions import Caption
 from finegrain.captions.from_photos import caption_from_photos
 from finegrain.captions.store import read_caption
@@ -129,17 +136,57 @@ def fit(
     chosen = dict(options or {})
     check_backbone(backbone, weights, reads_text=kind.needs_caption or kind.names_object)
     kind.Config.from_options(method_options(method, chosen))  # before images are read
-    own = read_caption(Path(caption)) if isinstance(caption, str | Path) else caption
-    loaded = load_backbone(backbone, device, weights)
-    shots, pixels = zip(*map(_read, images, count()), strict=True)
-    if kind.needs_caption and isinstance(loaded, FrozenClip):
-        hashes = [shot.sha256 for shot in shots]
-        own = own or caption_from_photos(DATASET, category, pixels, loaded, hashes).caption
+    if kind.needs_caption and caption is not None:
+        own = caption if isinstance(caption, Caption) else read_caption(Path(caption))
         chosen |= {"caption": own.model_dump(mode="json")}
-    detector = make_detector(method, loaded, chosen, seed=seed)
+    frozen = load_backbone(backbone, device, weights)
+    stages = fitting(
+        images,
+        frozen,
+        method=method,
+        options=chosen,
+        category=category,
+        seed=seed,
+        false_alarms=false_alarms,
+    )
+    while True:
+        try:
+            next(stages)
+        except StopIteration as done:
+            fitted: FittedDetector = done.value
+            return fitted
+
+
+def fitting(
+    images: Sequence[Source],
+    backbone: Backbone,
+    *,
+    method: str,
+    options: Mapping[str, Any],
+    category: str,
+    seed: int,
+    false_alarms: float,
+) -> Generator[str, None, FittedDetector]:
+    """What `fit` does on a loaded backbone: yields the name of each stage as it begins.
+
+    A caption that the method needs and the options lack is made from the images.
+    """
+    yield "encoding"
+    shots, pixels = zip(*map(_read, images, count()), strict=True)
+    needs_caption = detector_class(method).needs_caption and "caption" not in options
+    if needs_caption and isinstance(backbone, FrozenClip):
+        hashes = [shot.sha256 for shot in shots]
+        made = caption_from_photos(DATASET, category, pixels, backbone, hashes).caption
+        options = {**options, "caption": made.model_dump(mode="json")}
+    detector = make_detector(method, backbone, options, seed=seed)
+    copies = [encoded_copies(backbone, one, windows=detector.windows) for one in pixels]
+    yield "fitting"
     detector.fit(pixels)
-    thresholds = _thresholds(detector, pixels, false_alarms)
-    return FittedDetector(detector, thresholds, shots, category)
+    yield "calibrating"
+    tokens = encode(backbone, pixels, windows=detector.windows)
+    return FittedDetector(
+        detector, calibrate(detector, tokens, copies, false_alarms), shots, category
+    )
 
 
 def load(
@@ -158,13 +205,6 @@ def load(
     config = read_config(Path(directory))
     detector = load_detector(Path(directory), load_backbone(config.backbone, device, weights))
     return FittedDetector(detector, config.thresholds, config.shots, config.category)
-
-
-def _thresholds(detector: Detector, pixels: Sequence[RgbImage], false_alarms: float) -> Thresholds:
-    windows = detector.windows
-    copies = [encoded_copies(detector.backbone, image, windows=windows) for image in pixels]
-    tokens = encode(detector.backbone, pixels, windows=windows)
-    return calibrate(detector, tokens, copies, false_alarms)
 
 
 def _try_read(image: Source) -> RgbImage | ImageError:

@@ -67,5 +67,5 @@ def test_what_a_checkpoint_keeps(tmp_path):
     assert read_config(tmp_path).thresholds == Thresholds(0.5, 0.25)
     stored["thresholds"]["image"] = math.nan
     (tmp_path / "config.json").write_text(json.dumps(stored))
-    with pytest.raises(CheckpointError, match="thresholds must lie above 0 and below .*; got nan"):
+    with pytest.raises(CheckpointError, match=r"thresholds must lie above 0 and below .*; got nan"):
         read_config(tmp_path)

@@ -13,6 +13,7 @@ import torch
 
 from finegrain.checkpoint import save_detector
 from finegrain.decision import Thresholds
+from finegrain.decision.thresholds import Expected
 from finegrain.detectors import make_detector
 from finegrain.serving.config import ServingConfig
 from finegrain.serving.messages import EncodedImages, ReadImage, halved
@@ -21,12 +22,14 @@ from finegrain.tracking import Champion
 from tests.decision.test_decision import Tokens, tokens
 from tests.serving.test_champions import wait_until
 
+EXPECTED = Expected(-1.0, 0.2, 8.0)
+
 
 class Shelf:
     """A registry of checkpoints in a folder: d/c with as many versions as were promoted."""
 
     def __init__(self, folder):
-        self.folder, self.versions = folder, 0
+        self.folder, self.versions, self.asked = folder, 0, None
         self.promote()
 
     def promote(self):
@@ -35,12 +38,12 @@ class Shelf:
         version = self.versions + 1
         save_detector(
             detector, self.folder / str(version), dataset="d", category="c", shots=[],
-            thresholds=Thresholds(1.0, 1.0),
+            thresholds=Thresholds.of(EXPECTED, EXPECTED, 5.0),
         )  # fmt: skip
         self.versions = version  # others look on: the files come first
 
     def champion(self, dataset, category):
-        return Champion(dataset, category, str(self.versions))
+        return Champion(dataset, category, str(self.versions), (), self.asked)
 
     def champions(self):
         return {"d/c": self.champion("d", "c")}
@@ -112,6 +115,23 @@ def test_large_tokens_travel_as_they_are_and_no_score_is_a_refusal(shelf):
         refused = scorer.score(slot, sent(float("nan")))
         assert (refused.status, refused.code) == (500, "no_score")
         assert "image 1 of 1 is no finite number" in refused.message
+    finally:
+        scorer.close()
+
+
+def test_thresholds_follow_what_is_asked_without_another_load(shelf):
+    scorer = Scorer(shelf, (Tokens.name, Tokens.weights_hash), shelf.folder, poll_seconds=0.02)
+    try:
+        slot = scorer.open("d/c")
+        first = slot.current
+        assert first.thresholds == Thresholds.of(EXPECTED, EXPECTED, 5.0)
+        shelf.asked = 1.0
+        wait_until(lambda: slot.current.thresholds == Thresholds.of(EXPECTED, EXPECTED, 1.0))
+        assert slot.current.detector is first.detector
+        shelf.asked = None  # of the version that comes
+        shelf.promote()
+        wait_until(lambda: slot.current.version == "2")
+        assert slot.current.thresholds.false_alarms == 5.0
     finally:
         scorer.close()
 

@@ -265,17 +265,118 @@ def test_the_inspector_shows_a_verdict_after_a_click(server):
     assert not errors
 
 
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+def test_an_operator_enrols_a_part_corrects_it_and_takes_that_back(server):
+    from playwright.sync_api import sync_playwright
+
+    def file(split, index=0, sticker=False):
+        image = render("bolted_plate", split, None, index, 3).image.copy()
+        if sticker:
+            image[60:140, 60:160] = (220, 30, 40)
+        return {"name": "photo.png", "mimeType": "image/png", "buffer": png(image)}
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=[*FLAGS, *(f"--use-fake-{what}-for-media-stream"
+                                                      for what in ("device", "ui"))]
+        )  # fmt: skip
+        page = browser.new_page()
+        page.set_default_timeout(120_000)
+        errors = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+
+        def score(image):
+            with page.expect_response(lambda response: "/score" in response.url):
+                page.set_input_files("#file", image)
+            page.locator("#status", has_text="Ready").wait_for()
+            return page.inner_text("#decision")
+
+        page.goto(server.address)
+        page.click("#new-part")
+        page.fill("#part-name", "Plate 板")
+        page.set_input_files("#photo-files", [file("train", i) for i in range(2)])
+        page.click("#camera")
+        page.click("#shoot")
+        page.click("#thumbs li:nth-child(3) button")  # a camera without a part before it
+        assert page.locator("#thumbs li").count() == 2
+        page.click("#enrol-start")
+        page.locator("#status", has_text="is ready").wait_for()
+        assert page.input_value("#category") == "own/Plate 板"
+
+        assert score(file("train")) == "Accepted"
+        assert score(file("test", sticker=True)) == "Rejected"
+        page.click("#is-good")
+        page.locator("#correction", has_text="Learnt: version 2").wait_for()
+        assert page.inner_text("#decision") == "Accepted"
+        score(file("test", 1))
+        page.click("#was-missed")
+        page.fill("#miss-box", "10,20,90,100")
+        page.click("#miss button[type=submit]")
+        page.locator("#correction", has_text="Kept").wait_for()
+        assert score(file("test", sticker=True)) == "Accepted"
+        page.click("#sensitivity-box summary")
+        page.locator("#alarms-effect", has_text="of 1 missed defects").wait_for()
+        before = page.inner_text("#numbers")
+        page.fill("#alarms", "3")
+        page.click("#alarms-save")
+        page.locator("#status", has_text="may raise 1 false alarms").wait_for()
+        assert page.inner_text("#numbers") != before
+        page.click("#rollback")
+        page.click("#confirm [value=yes]")
+        page.locator("#status", has_text="is version 1 again").wait_for()
+        assert page.inner_text("#decision") == "Rejected"
+        page.click("#withdraw")
+        page.click("#confirm [value=no]")
+        page.click("#withdraw")
+        page.click("#confirm [value=yes]")
+        page.locator("#status", has_text="no longer served").wait_for()
+        browser.close()
+    assert not errors
+
+
+def test_an_enrolment_that_is_killed_leaves_nothing_and_the_next_one_serves(http, registry):
+    def begin():
+        photos = [("photos", ("photo", picture("gear", index))) for index in range(2)]
+        answer = http.post("/v1/categories/own/gear", files=photos)
+        assert answer.status_code == 202, answer.text
+        return http.stream("GET", answer.json()["progress"])
+
+    def states(stream):
+        return (json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: "))
+
+    with begin() as stream:
+        for progress in states(stream):
+            if progress["state"] == "encoding":
+                [task] = processes("ray::enrolment")
+                task.kill()
+    assert progress["state"] == "failed"
+    assert "its process was lost" in progress["message"]
+    assert registry.champion("own", "gear") is None
+    with begin() as stream:
+        assert list(states(stream))[-1]["version"] == "1"
+    answer = http.post("/v1/categories/own/gear/score", content=picture("gear", 3))
+    assert answer.json()["checkpoint"]["detector"] == "anomalydino"
+    assert http.delete("/v1/categories/own/gear").status_code == 200
+    gone = http.post("/v1/categories/own/gear/score", content=picture("gear", 3))
+    assert gone.status_code == 404
+
+
 def replicas(server, name):
     """The processes of a deployment."""
     family = psutil.Process(server.process.pid).children(recursive=True)
-    others = [p for p in psutil.process_iter(["cmdline"]) if p not in family]
+    return processes(f"ray::ServeReplica:scoring:{name}", family)
+
+
+def processes(title, first=()):
+    """Those that have it in their command line."""
+    others = [p for p in psutil.process_iter(["cmdline"]) if p not in first]
     found = []
-    for process in [*family, *others]:
+    for process in [*first, *others]:
         try:
-            title = " ".join(process.cmdline())
+            command = " ".join(process.cmdline())
         except psutil.Error:
             continue
-        if f"ray::ServeReplica:scoring:{name}" in title:
+        if title in command:
             found.append(process)
     return found
 

@@ -72,6 +72,9 @@ class NoMeters:
     def in_flight(self, _):
         pass
 
+    def drift(self, *_):
+        pass
+
 
 async def no_sleep(_seconds):
     await asyncio.sleep(0)

@@ -59,6 +59,16 @@ def test_promotions_are_remembered_and_taken_back(place):
         registry.rollback("folder", "plate")
     third = registry.promote(place.run())
     assert (third.version, third.earlier) == ("3", ("1",))
+    asked = registry.ask(third, 2.5)
+    assert registry.champion("folder", "plate") == asked
+    assert registry.rollback("folder", "plate").version == "1"
+    assert registry.champion("folder", "plate").false_alarms is None  # it is the third's
+    registry.withdraw("folder", "plate")
+    assert registry.champion("folder", "plate") is None
+    with pytest.raises(ConfigError, match="no champion to withdraw"):
+        registry.withdraw("folder", "plate")
+    fourth = registry.promote(place.run())
+    assert (fourth.version, fourth.earlier) == ("4", ())
 
 
 @pytest.mark.parametrize(

@@ -85,11 +85,19 @@ def caption_files(folder: Path) -> list[Path]:
 def read_caption(path: Path) -> Caption:
     """One caption from a YAML or JSON file; ConfigError says what is wrong with it."""
     try:
-        return Caption.model_validate(yaml.safe_load(path.read_text()))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return parse_caption(path.read_bytes(), str(path))
+    except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
+
+
+def parse_caption(content: bytes, source: str) -> Caption:
+    """The caption that YAML or JSON says; ConfigError names the source and what is wrong."""
+    try:
+        return Caption.model_validate(yaml.safe_load(content.decode()))
+    except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"{source} cannot be read: {error}") from error
     except ValidationError as error:
-        raise ConfigError(f"{path} is no caption: {faults(error)}") from error
+        raise ConfigError(f"{source} is no caption: {faults(error)}") from error
 
 
 def write_caption(path: Path, caption: Caption) -> None:

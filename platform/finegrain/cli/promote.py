@@ -19,6 +19,7 @@ def run(args: argparse.Namespace) -> int:
     finegrain promote --from-benchmark NAME --metric pixel_auroc
                                                   every category's best method of a benchmark
     finegrain promote --rollback factory/pcb      the champion before
+    finegrain promote --withdraw factory/pcb      none: it is no longer served
 
     With --metric, the method and number of shots with the highest mean over seeds is promoted in
     each category, as its run with the lowest seed: to take the best seed would be to choose noise.
@@ -26,12 +27,12 @@ def run(args: argparse.Namespace) -> int:
     no longer an unbiased estimate of how good that is, but on the whole too high. Measure on new
     images.
     """
-    if not (args.runs or args.benchmark or args.rollback):
-        raise ConfigError("give RUN_ID, --from-benchmark NAME or --rollback DATASET/CATEGORY")
+    if not (args.runs or args.benchmark or args.rollback or args.withdraw):
+        raise ConfigError("give RUN_ID, --from-benchmark NAME, --rollback or --withdraw PART")
     if args.metric and not args.benchmark:
         raise ConfigError("--metric chooses among the trials of --from-benchmark NAME")
-    if odd := [key for key in args.rollback if key.count("/") != 1]:
-        raise ConfigError(f"--rollback takes DATASET/CATEGORY, e.g. factory/pcb; got {odd[0]}")
+    if odd := [key for key in (*args.rollback, *args.withdraw) if key.count("/") != 1]:
+        raise ConfigError(f"a part is DATASET/CATEGORY, e.g. factory/pcb; got {odd[0]}")
     from finegrain.places import tracking_uri
     from finegrain.tracking import Registry
 
@@ -41,6 +42,8 @@ def run(args: argparse.Namespace) -> int:
     moved += [registry.promote(run, other_backbone=args.other_backbone) for run in runs]
     for champion in moved:
         print(f"{champion.key}: champion is version {champion.version}")
+    for key in args.withdraw:
+        print(f"{registry.withdraw(*key.split('/')).key}: no longer served")
     return 0
 
 
@@ -69,6 +72,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--metric", metavar="NAME",
         help="promote the best of that benchmark's trials by it, e.g. pixel_auroc")  # fmt: skip
     add("--rollback", nargs="+", metavar="DATASET/CATEGORY", default=[])
+    add("--withdraw", nargs="+", metavar="DATASET/CATEGORY", default=[])
     add("--other-backbone", action="store_true",
         help="also if it was fitted on another backbone than the champion")  # fmt: skip
 

@@ -2,13 +2,18 @@
 
 config.py       all switches of the application
 app.py          the application for `serve run`, `serve deploy` and `serve build`
-graph.py        its deployments; with app.py and local.py all that knows Ray Serve
+graph.py        its deployments; with app.py, local.py, fit_task.py, meters.py all that knows Ray
 messages.py     what travels between the deployments
 encoder.py      image files -> tokens           precision.py  in float32 or shorter
 scorer.py       tokens -> verdicts              champions.py  what is served, as last heard
 pictures.py     overlays and layers
 service.py      admission, deadline, retries: the graph behind a Protocol, without HTTP and Ray
+parts.py        enrol, roll back, withdraw      corrections.py  what operators say of verdicts
+sensitivity.py  false alarms asked for          drift.py  accepted parts against their calibration
+enrolment.py    the states of a part on its way from photos to a champion
+fit_part.py     the work behind it              fit_task.py   as a task of Ray
 http.py         FastAPI's routes; access.py, schemas.py, protocol_v2.py, examples.py, inspector/
+part_routes.py  those that change parts
 local.py        the application on this machine's loopback
 client.py       for those who ask
 """

@@ -3,6 +3,8 @@
 import hmac
 import ipaddress
 import os
+from collections.abc import Collection
+from dataclasses import dataclass
 
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -39,6 +41,28 @@ def check_access(request: Request) -> None:
     if forwarded or not (_is_loopback(client) and _is_loopback(host)):
         message = f"only loopback may ask without a key; set {API_KEY} for the server"
         raise ServiceError(Refusal(403, "forbidden", message))
+
+
+def check_own_page(request: Request) -> None:
+    """Where there is no key, refuse what another site's page asks for: it could change parts.
+
+    A browser lets any page post a form to loopback, and names that page as Origin.
+
+    Raises:
+        ServiceError: 403.
+    """
+    origin = request.headers.get("origin")
+    if os.environ.get(API_KEY) or origin is None:
+        return
+    if origin.partition("://")[2] != request.headers.get("host"):
+        raise ServiceError(Refusal(403, "forbidden", f"a page of {origin} may not change parts"))
+
+
+def asked_by(request: Request) -> str:
+    """By which right a request came, for the record."""
+    if os.environ.get(API_KEY):
+        return "API key"
+    return request.client.host if request.client else "unknown"
 
 
 def _is_loopback(host: str) -> bool:
@@ -100,16 +124,47 @@ async def read_images(request: Request, config: ServingConfig) -> list[bytes]:
         )
         raise ServiceError(Refusal(415, "content_type", message))
     if multipart:
-        return await _form_files(limited(request, config.max_body_bytes), config.max_images)
+        return (await read_form(request, config.max_body_bytes, config.max_images)).images
     body = await read_body(request, config.max_body_bytes)
     return [body] if body else []
 
 
-async def _form_files(request: Request, most: int) -> list[bytes]:
+@dataclass(frozen=True)
+class Form:
+    """A multipart form: its files, and its other fields by name.
+
+    Args:
+        images: contents of all files but those that `texts` has.
+        texts: fields, and files that were asked for as texts.
+    """
+
+    images: list[bytes]
+    texts: dict[str, bytes]
+
+
+async def read_form(request: Request, limit: int, most: int, texts: Collection[str] = ()) -> Form:
+    """The request's form.
+
+    Args:
+        request: with a multipart body.
+        limit: bytes of the body.
+        most: images.
+        texts: names of fields that may come as a file and are no image.
+
+    Raises:
+        ServiceError: 413, or 422 for a form that can't be read.
+    """
     try:
-        async with request.form(max_files=most + 1) as form:
-            parts = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
-            return [await part.read() for part in parts]
+        files = most + len(texts) + 1
+        async with limited(request, limit).form(max_files=files, max_fields=20) as form:
+            parts = form.multi_items()
+            images = [p for name, p in parts if isinstance(p, UploadFile) and name not in texts]
+            others = {
+                name: await part.read() if isinstance(part, UploadFile) else part.encode()
+                for name, part in parts
+                if name in texts or isinstance(part, str)
+            }
+            return Form([await image.read() for image in images], others)
     except HTTPException as error:  # Starlette's word on a form that it does not take
         if "Too many files" in error.detail:
             message = f"more than {most} images in one request"

@@ -1,11 +1,17 @@
 """The champions as this process last heard of them: one thread asks the registry for all."""
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from typing import TypeVar
 
+from finegrain.errors import InputError
+from finegrain.serving.messages import Refusal
+from finegrain.serving.service import ServiceError
 from finegrain.tracking import Champion, Registry
 
+T = TypeVar("T")
 log = logging.getLogger("ray.serve")
 Champions = dict[str, Champion]  # by DATASET/CATEGORY
 
@@ -35,14 +41,33 @@ class ChampionPoller:
         self.heard = self._registry.champions()
         return self.heard
 
+    def look(self) -> None:
+        """Take up the registry's answer; one that is away leaves what is known."""
+        try:
+            self._notice(self.ask())
+        except Exception as error:
+            log.warning("champions can't be looked up: %s", error)
+
     def stop(self) -> None:
         """End the thread."""
         self._stop.set()
 
     def _poll(self) -> None:
         while not self._stop.is_set():
-            try:
-                self._notice(self.ask())
-            except Exception as error:  # the registry may be away; what is known goes on serving
-                log.warning("champions can't be looked up: %s", error)
+            self.look()
             self._stop.wait(self._seconds)
+
+
+async def from_registry(question: Callable[[], T]) -> T:
+    """What MLflow answers, asked in a thread; InputErrors go up.
+
+    Raises:
+        ServiceError: 503 where it can't answer.
+    """
+    try:
+        return await asyncio.to_thread(question)
+    except InputError:
+        raise
+    except Exception as error:
+        message = f"the registry does not answer: {error}".splitlines()[0]
+        raise ServiceError(Refusal(503, "registry", message), retry_after=10) from error

@@ -47,6 +47,13 @@ class ServingConfig(BaseModel):
     scorer_max_ongoing: Count = _renamed("scorer_max_ongoing", "fusion_max_ongoing", 16)
     detectors_per_replica: Count = 16  # the most recently used are kept
 
+    enrol_cpus: Annotated[float, Field(gt=0)] = 1.0  # of an enrolment, beside the replicas'
+    enrol_gpus: Annotated[float, Field(ge=0)] = 0.0  # may be a fraction
+    enrol_at_once: Count = 4  # enrolments; above it, they are answered with 429
+    enrol_timeout_s: Seconds = 600.0  # of one, the wait for a free core included
+    max_photos: Count = 8  # that a part is enrolled from
+    max_shots: Count = 32  # with those that corrections added
+
     max_in_flight: Count = 32  # images; above it, requests are answered with 429
     max_images: Count = 16  # in one request
     max_image_bytes: Count = MAX_BYTES  # of one image; as a benchmark reads them

@@ -7,12 +7,12 @@ The answer of the encoder goes to the scorer by reference: the ingress never hol
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
-from urllib.parse import quote
 
 from fastapi import FastAPI
 from ray import serve
@@ -29,19 +29,27 @@ from torch import Tensor
 
 from finegrain.backbones import PatchTokens
 from finegrain.captions import Caption, CaptionStore
-from finegrain.errors import ConfigError, InputError
+from finegrain.checkpoint import read_config
+from finegrain.errors import InputError
 from finegrain.serving.champions import ChampionPoller, Champions
 from finegrain.serving.config import ServingConfig
+from finegrain.serving.corrections import Corrections
 from finegrain.serving.encoder import Encoder
+from finegrain.serving.enrolment import Enrolments
+from finegrain.serving.fit_task import RayFitter
 from finegrain.serving.http import make_app
 from finegrain.serving.messages import EncodedImages, Refusal, ScoredImages
+from finegrain.serving.meters import RayMeters
+from finegrain.serving.part_routes import part_router
+from finegrain.serving.parts import Parts
 from finegrain.serving.precision import load_serving_backbone
 from finegrain.serving.scorer import Scorer, Slot
+from finegrain.serving.sensitivity import Sensitivities
 from finegrain.serving.service import ScoringService
-from finegrain.tracking import Registry
+from finegrain.tracking import PartRuns, Registry
 
+log = logging.getLogger("ray.serve")
 Handle = DeploymentHandle[Any]
-MILLISECONDS: list[float] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000]
 IMAGES: list[float] = [1, 2, 4, 8, 16, 32, 64]
 
 
@@ -50,13 +58,25 @@ class CaptionLookup:
 
     def __init__(self, config: ServingConfig) -> None:
         self._captions = CaptionStore(config.captions)
+        self._registry = Registry(config.tracking_uri)
+        self._cache = config.cache.expanduser()
 
     async def caption(self, dataset: str, category: str) -> Caption | None:
-        """None where there is none: not every detector needs one."""
+        """The one that the champion was fitted with, else the known one; None without either."""
         try:
-            return self._captions.get(dataset, category)
-        except ConfigError:
+            own = await asyncio.to_thread(self._own, dataset, category)
+        except Exception as error:  # the registry may be away
+            log.warning("no look at the champion of %s/%s: %s", dataset, category, error)
+            own = None
+        return own or self._captions.find(dataset, category)
+
+    def _own(self, dataset: str, category: str) -> Caption | None:
+        champion = self._registry.champion(dataset, category)
+        if champion is None:
             return None
+        folder = self._registry.fetch(champion, champion.version, self._cache)
+        stored = read_config(folder).options.get("caption")
+        return Caption.model_validate(stored) if stored else None
 
 
 class EncoderReplica:
@@ -191,34 +211,6 @@ def _cause(error: Exception) -> BaseException:
     return found
 
 
-class RayMeters:
-    """Ray's metrics, which every node's agent shows to Prometheus."""
-
-    def __init__(self) -> None:
-        self._requests = metrics.Counter(
-            "finegrain_requests",
-            "Requests answered.",
-            tag_keys=("category", "status", "version"),  # type: ignore[arg-type]
-        )
-        self._stages = metrics.Histogram(
-            "finegrain_stage_ms", "Time of a stage.", boundaries=MILLISECONDS, tag_keys=("stage",)
-        )
-        self._in_flight = metrics.Gauge("finegrain_images_in_flight", "Scored or waiting for it.")
-
-    def request(self, category: str, status: int, version: str) -> None:
-        """Count an answered request; Ray takes ASCII alone, so a category is as in its URL."""
-        named = {"category": quote(category), "status": str(status), "version": version}
-        self._requests.inc(tags=named)
-
-    def stage(self, name: str, milliseconds: float) -> None:
-        """Note how long a stage took."""
-        self._stages.observe(milliseconds, tags={"stage": name})
-
-    def in_flight(self, images: int) -> None:
-        """Note how many images are being scored or wait for it."""
-        self._in_flight.set(images)
-
-
 class Ingress:
     """HTTP in front of the graph."""
 
@@ -229,10 +221,21 @@ class Ingress:
         encoder: Handle,
         scorer: Handle,
     ) -> None:
-        poller = ChampionPoller(Registry(config.tracking_uri), config.poll_seconds)
+        registry = Registry(config.tracking_uri)
+        poller = ChampionPoller(registry, config.poll_seconds)
         graph = RayGraph(poller, captions, encoder, scorer)
         self._service = ScoringService(config, graph, RayMeters())
+        refresh = partial(asyncio.to_thread, poller.look)
+        enrolments = Enrolments(
+            RayFitter(config), config.enrol_at_once, config.enrol_timeout_s, refresh
+        )
+        runs = PartRuns(config.tracking_uri)
+        self._parts = part_router(
+            Parts(self._service, enrolments, registry, refresh),
+            Corrections(self._service, enrolments, registry, runs),
+            Sensitivities(self._service, registry, runs, refresh),
+        )
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Serve in the replica."""
-        return make_app(self._service)
+        return make_app(self._service, self._parts)

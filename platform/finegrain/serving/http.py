@@ -5,7 +5,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -44,12 +44,12 @@ BODY = {
     }
 }
 ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorAnswer} for status in (401, 403, 404, 413, 415, 422, 429, 503, 504)
+    status: {"model": ErrorAnswer} for status in (401, 403, 404, 409, 413, 415, 422, 429, 503, 504)
 }
 
 
-def make_app(service: ScoringService) -> FastAPI:
-    """The whole HTTP face of a service."""
+def make_app(service: ScoringService, parts: APIRouter | None = None) -> FastAPI:
+    """The whole HTTP face of a service; `parts` has the routes that change what is served."""
     app = FastAPI(
         title="finegrain",
         version=version("finegrain"),
@@ -60,6 +60,8 @@ def make_app(service: ScoringService) -> FastAPI:
     _add_health(app, service)
     _add_page(app)
     app.include_router(v2_router(service), dependencies=[Depends(check_access)])
+    if parts:
+        app.include_router(parts, responses=ERRORS)
     return app
 
 
@@ -74,7 +76,8 @@ def _add_errors(app: FastAPI, service: ScoringService) -> None:
     @app.exception_handler(ServiceError)
     async def refused(request: Request, error: ServiceError) -> JSONResponse:
         asked = request.path_params
-        known = "dataset" in asked and error.refusal.status not in (401, 403, 404)  # looked up
+        scores = request.url.path.endswith("/score") and "dataset" in asked
+        known = scores and error.refusal.status not in (401, 403, 404)  # looked up
         category = f"{asked['dataset']}/{asked['category']}" if known else "unknown"
         service.meters.request(category, error.refusal.status, "")
         return error_response(error)
@@ -122,7 +125,7 @@ def _add_scoring(app: FastAPI, service: ScoringService) -> None:
         if heatmap and len(images) > 1:
             message = f"heatmap=png answers one image; {len(images)} came. Use pictures=overlay"
             raise ServiceError(Refusal(422, "one_image", message))
-        answered = await service.score(dataset, category, images, wanted)
+        answered = await service.score(dataset, category, images, wanted, from_line=True)
         first = answered.scored.images[0]
         if isinstance(first, Refusal) and len(images) == 1:
             raise ServiceError(first)
@@ -140,12 +143,7 @@ def _add_scoring(app: FastAPI, service: ScoringService) -> None:
         champions = await service.champions()
         return CategoriesAnswer(
             categories=[
-                CategoryAnswer(
-                    dataset=champion.dataset,
-                    category=champion.category,
-                    model=champion.model,
-                    version=champion.version,
-                )
+                CategoryAnswer.of(champion, service.drift.of(champion.key))
                 for champion in sorted(champions.values(), key=lambda c: c.key)
             ]
         )
@@ -206,6 +204,7 @@ def _add_page(app: FastAPI) -> None:
     kinds = {
         "inspector.html": "text/html",
         "inspector.js": "text/javascript",
+        "parts.js": "text/javascript",
         "inspector.css": "text/css",
     }
     contents = {name: folder.joinpath(name).read_bytes() for name in kinds}
@@ -218,12 +217,11 @@ def _add_page(app: FastAPI) -> None:
     async def page() -> Response:
         return file("inspector.html")
 
-    @app.get("/inspector.{suffix}", include_in_schema=False)
-    async def part(suffix: str) -> Response:
-        name = f"inspector.{suffix}"
-        if name not in contents:
-            raise HTTPException(404, f"no {name}")
-        return file(name)
+    @app.get("/{name}.{suffix}", include_in_schema=False)
+    async def part(name: str, suffix: str) -> Response:
+        if f"{name}.{suffix}" not in contents:
+            raise HTTPException(404, "Not Found")
+        return file(f"{name}.{suffix}")
 
     @app.get("/v1/examples", tags=["examples"])
     async def examples() -> dict[str, list[str]]:

@@ -2,6 +2,7 @@
 
 import atexit
 import logging
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -42,7 +43,9 @@ def served(config: ServingConfig, *, port: int = 0, nodes: int = 1) -> Iterator[
 
     # "local" even where another cluster's address lies in /tmp/ray
     address = _simulated_cluster(nodes) if nodes > 1 else "local"
-    cpus = None if nodes > 1 else max(2, os.cpu_count() or 2)
+    # an enrolment has its place however many encoders there are
+    needed = math.ceil(config.encoder_max_replicas * config.encoder_cpus + config.enrol_cpus)
+    cpus = None if nodes > 1 else max(needed, os.cpu_count() or 1)
     ray.init(address, num_cpus=cpus, logging_level=logging.WARNING)
     try:
         serve.start(

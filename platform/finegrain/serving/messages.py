@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from finegrain.backbones import PatchTokens, RgbImage
-from finegrain.decision import Verdict
+from finegrain.decision import Thresholds, Verdict
 
 Transported = npt.NDArray[np.float16 | np.float32]
 
@@ -91,6 +91,7 @@ class ScoredImages:
         images: without maps, unless they were asked for.
         pictures: of each image, PNG files by name.
         refused: why a newer champion is not used.
+        thresholds: that decided.
     """
 
     images: tuple[Verdict | Refusal, ...]
@@ -102,3 +103,4 @@ class ScoredImages:
     encode_ms: float
     score_ms: float
     batch_images: int
+    thresholds: Thresholds | None = None

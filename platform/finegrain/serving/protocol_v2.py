@@ -110,7 +110,9 @@ def v2_router(service: ScoringService) -> APIRouter:
         if unknown := [output for output in wanted if output not in OUTPUTS]:
             raise _invalid(f"no output {', '.join(unknown)}; known: {', '.join(OUTPUTS)}")
         pictures = ["map"] if "anomaly_map" in wanted else []
-        answered = await service.score(champion.dataset, champion.category, images, pictures)
+        answered = await service.score(
+            champion.dataset, champion.category, images, pictures, from_line=True
+        )
         scored = []
         for image in answered.scored.images:
             if isinstance(image, Refusal):  # tensors have no place for a missing row

@@ -2,13 +2,17 @@
 
 from base64 import b64encode
 from collections.abc import Mapping
-from typing import Self
+from dataclasses import asdict
+from typing import Literal, Self
 
 from pydantic import BaseModel, Field
 
 from finegrain.decision import Region, Verdict
+from finegrain.serving.drift import Drift
 from finegrain.serving.messages import Refusal, ScoredImages
 from finegrain.serving.pictures import hue
+from finegrain.serving.sensitivity import Sensitivity
+from finegrain.tracking import Champion, Feedback
 
 
 class Fault(BaseModel):
@@ -125,6 +129,19 @@ def image_answer(image: Verdict | Refusal, pictures: Mapping[str, bytes]) -> Ima
     )
 
 
+class DriftAnswer(BaseModel):
+    """How far the last accepted images lie from what the calibration expects."""
+
+    images: int
+    deviations: float = Field(description="above 0, they score higher")
+    message: str | None = Field(description="where it is much")
+
+    @classmethod
+    def of(cls, drift: Drift) -> Self:
+        """From what was watched."""
+        return cls(images=drift.images, deviations=drift.deviations, message=drift.message)
+
+
 class CategoryAnswer(BaseModel):
     """A category that is served."""
 
@@ -132,6 +149,64 @@ class CategoryAnswer(BaseModel):
     category: str
     model: str
     version: str
+    earlier: list[str] = Field(default=[], description="champions before, oldest first")
+    false_alarms: float | None = Field(
+        default=None, description="of 100 good parts, if another number was asked for than fitted"
+    )
+    drift: DriftAnswer | None = Field(default=None, description="none below 30 accepted images")
+
+    @classmethod
+    def of(cls, champion: Champion, drift: Drift | None = None) -> Self:
+        """From the registry's word."""
+        return cls(
+            dataset=champion.dataset,
+            category=champion.category,
+            model=champion.model,
+            version=champion.version,
+            earlier=list(champion.earlier),
+            false_alarms=champion.false_alarms,
+            drift=DriftAnswer.of(drift) if drift else None,
+        )
+
+
+class EnrolmentAnswer(BaseModel):
+    """A part that is being fitted, and where its progress is told."""
+
+    dataset: str
+    category: str
+    progress: str
+
+
+class FeedbackAnswer(Feedback):
+    """What was kept, and where the progress of the new version is told, if there will be one."""
+
+    progress: str | None
+
+
+class SensitivityWish(BaseModel):
+    """How many of 100 good parts may be rejected."""
+
+    false_alarms: float
+
+
+class TippingAnswer(BaseModel):
+    """An image of the feedback."""
+
+    kind: Literal["good", "missed"]
+    false_alarms: float = Field(description="from which number on it is rejected")
+
+
+class SensitivityAnswer(BaseModel):
+    """What the champion is asked for, and where the images of its feedback tip over."""
+
+    version: str
+    false_alarms: float
+    feedback: list[TippingAnswer] = Field(description="without the images that it was fitted on")
+
+    @classmethod
+    def of(cls, found: Sensitivity) -> Self:
+        """From what was found."""
+        return cls.model_validate(asdict(found))
 
 
 class CategoriesAnswer(BaseModel):

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -24,11 +25,24 @@ log = logging.getLogger("ray.serve")
 
 @dataclass(frozen=True)
 class Loaded:
-    """A checkpoint in memory."""
+    """A checkpoint in memory.
+
+    Args:
+        fitted: thresholds that it was fitted with.
+        false_alarms: that were asked for since, of 100 good parts.
+    """
 
     version: str
     detector: Detector
-    thresholds: Thresholds | None
+    fitted: Thresholds | None
+    false_alarms: float | None = None
+
+    @cached_property
+    def thresholds(self) -> Thresholds | None:
+        """Those that decide; as fitted where nothing else is asked, or can be."""
+        if self.fitted is None or self.fitted.scores is None or self.false_alarms is None:
+            return self.fitted
+        return self.fitted.at(self.false_alarms)
 
 
 class Slot:
@@ -138,6 +152,7 @@ class Scorer:
             encode_ms=encoded.encode_ms,
             score_ms=1000 * (time.perf_counter() - start),
             batch_images=encoded.batch_images,
+            thresholds=loaded.thresholds,
         )
 
     def _follow(self, champions: Champions) -> None:
@@ -150,6 +165,8 @@ class Scorer:
         now = slot.current
         if now and now.version == champion.version:
             slot.unservable.clear()
+            if now.false_alarms != champion.false_alarms:
+                slot.current = replace(now, false_alarms=champion.false_alarms)
         elif champion.version not in slot.unservable:
             self._load(slot, champion, champion.version)
 
@@ -165,7 +182,8 @@ class Scorer:
                     f"{detector.name} needs windows of the image, which the encoder does not "
                     "send; promote a checkpoint of another method"
                 )
-            slot.current = Loaded(version, detector, config.thresholds)
+            asked = champion.false_alarms if version == champion.version else None
+            slot.current = Loaded(version, detector, config.thresholds, asked)
             log.info("%s is now version %s", champion.key, version)
         except InputError as error:
             slot.unservable[version] = f"version {version} is refused: {error}"

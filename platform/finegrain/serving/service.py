@@ -14,6 +14,7 @@ from finegrain.captions import Caption
 from finegrain.data.images import open_image
 from finegrain.errors import ImageError
 from finegrain.serving.config import ServingConfig
+from finegrain.serving.drift import DriftWatch
 from finegrain.serving.encoder import image_refusal
 from finegrain.serving.messages import Refusal, ScoredImages
 from finegrain.tracking import Champion
@@ -65,6 +66,10 @@ class Meters(Protocol):
         """Note how many images are being scored or wait for it."""
         ...
 
+    def drift(self, category: str, deviations: float) -> None:
+        """Note how far a category's accepted images lie from what its calibration expects."""
+        ...
+
 
 @dataclass(frozen=True)
 class Answered:
@@ -101,6 +106,7 @@ class ScoringService:
     ) -> None:
         self.config, self.meters = config, meters
         self._graph, self._sleep = graph, sleep
+        self.drift = DriftWatch()
         self._in_flight = 0
         self._seconds_per_image = 0.1  # a running mean, for Retry-After
 
@@ -133,8 +139,17 @@ class ScoringService:
         category: str,
         images: Sequence[bytes],
         pictures: Sequence[str] = (),
+        *,
+        from_line: bool = False,
     ) -> Answered:
         """The verdicts on the images of one request; a single bad image is the request's error.
+
+        Args:
+            dataset: of the part.
+            category: the part.
+            images: contents of their files.
+            pictures: see `Scorer.score`.
+            from_line: whether they are parts that pass by, whose drift is watched.
 
         Raises:
             ServiceError: what HTTP answers instead.
@@ -152,6 +167,8 @@ class ScoringService:
         total_ms = 1000 * (time.perf_counter() - start)
         self._measure(scored, total_ms)
         self.meters.request(champion.key, 200, scored.version)
+        if from_line and (drift := self.drift.note(champion.key, scored)):
+            self.meters.drift(champion.key, drift.deviations)
         return Answered(champion.key, champion, scored, total_ms)
 
     def _check(self, images: Sequence[bytes]) -> None:
@@ -163,7 +180,7 @@ class ScoringService:
             most = f"at most {limits.max_images} are taken (max_images)"
             message = f"{len(images)} images in one request; {most}"
             raise ServiceError(Refusal(413, "too_many_images", message))
-        headers = [self._header(i, data) for i, data in enumerate(images)]
+        headers = [self.header(data, i) for i, data in enumerate(images)]
         refusals = [found for found in headers if isinstance(found, Refusal)]
         too_large = [refusal for refusal in refusals if refusal.status == 413]
         if too_large or len(refusals) == len(images):
@@ -174,8 +191,8 @@ class ScoringService:
             message = f"the images have {pixels:,} pixels; {most}. Send fewer images in a request"
             raise ServiceError(Refusal(413, "image_size", message))
 
-    def _header(self, index: int, data: bytes) -> Refusal | int:
-        """How many pixels an image has, or why it is refused."""
+    def header(self, data: bytes, index: int = 0) -> Refusal | int:
+        """How many pixels an image has by its header alone, or why it is refused."""
         name, most = f"image {index + 1}", self.config.max_image_bytes
         if len(data) > most:
             message = (

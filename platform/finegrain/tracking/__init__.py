@@ -7,8 +7,10 @@ best.py      the best trial of each category
 mlmodel.py   what makes a checkpoint a model that MLflow itself can load
 server.py    a server of its own, to try things on
 registry.py  the checkpoint that is served of each category, its champion
+parts.py     what a server records: the photos behind a fit, and operators' feedback
 """
 
+from finegrain.tracking.parts import Feedback, PartRuns
 from finegrain.tracking.published import load_published
 from finegrain.tracking.registry import Champion, Registry
 from finegrain.tracking.results import RecordedTrial, recorded_trials
@@ -17,6 +19,8 @@ from finegrain.tracking.runs import BenchmarkRun
 __all__ = [
     "BenchmarkRun",
     "Champion",
+    "Feedback",
+    "PartRuns",
     "RecordedTrial",
     "Registry",
     "load_published",

@@ -5,7 +5,7 @@ A model's tag remembers every champion in order, so that a promotion can be take
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,17 +25,23 @@ from finegrain.tracking.runs import EXPERIMENT, open_client, trial_runs
 
 CHAMPION = "champion"
 DATASET, CATEGORY, HISTORY = "finegrain.dataset", "finegrain.category", "finegrain.champions"
+FALSE_ALARMS = "finegrain.false_alarms"  # with .VERSION: what was asked of it after its fit
 CHECKPOINT = "checkpoint"  # a run's artifact
 
 
 @dataclass(frozen=True)
 class Champion:
-    """A category's selected version, and the champions before it, oldest first."""
+    """A category's selected version, and the champions before it, oldest first.
+
+    Args:
+        false_alarms: of 100 good parts, that the version is to raise; None: as it was fitted.
+    """
 
     dataset: str
     category: str
     version: str
     earlier: tuple[str, ...] = ()
+    false_alarms: float | None = None
 
     @property
     def key(self) -> str:
@@ -94,11 +100,13 @@ class Registry:
     def champion(self, dataset: str, category: str) -> Champion | None:
         """The category's champion, None where it has none."""
         try:
-            return _champion(self._client.get_registered_model(model_name(dataset, category)))
+            found = _champion(self._client.get_registered_model(model_name(dataset, category)))
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
             return None
+        mine = found and (found.dataset, found.category) == (dataset, category)
+        return found if mine else None  # a-b/c and a/b-c have one model's name
 
     def fetch(self, champion: Champion, version: str, folder: Path) -> Path:
         """The checkpoint of a version, downloaded below the folder unless it lies there."""
@@ -148,6 +156,27 @@ class Registry:
             raise ConfigError(f"{dataset}/{category} has no earlier champion to go back to")
         *earlier, version = now.earlier
         return self._appoint(Champion(dataset, category, version, tuple(earlier)))
+
+    def withdraw(self, dataset: str, category: str) -> Champion:
+        """Let a category have no champion; its versions stay. ConfigError where it has none."""
+        now = self.champion(dataset, category)
+        if now is None:
+            raise ConfigError(f"{dataset}/{category} has no champion to withdraw")
+        self._client.delete_registered_model_alias(now.model, CHAMPION)
+        return now
+
+    def ask(self, champion: Champion, false_alarms: float) -> Champion:
+        """Let a champion raise so many false alarms among 100 good parts; stays with its version.
+
+        The caller has to know that its thresholds can do that.
+        """
+        tag = f"{FALSE_ALARMS}.{champion.version}"
+        self._client.set_registered_model_tag(champion.model, tag, f"{false_alarms:g}")
+        return replace(champion, false_alarms=false_alarms)
+
+    def run_of(self, champion: Champion) -> str:
+        """The run that a champion's checkpoint comes from."""
+        return str(self._client.get_model_version(champion.model, champion.version).run_id)
 
     def benchmark_runs(
         self, name: str, *, method: str | None, shots: int | None, seed: int | None
@@ -239,6 +268,15 @@ class Registry:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+            self._check_same_part(name, tags)
+
+    def _check_same_part(self, name: str, tags: dict[str, str]) -> None:
+        """ConfigError where the model is of another part, as of a-b/c and a/b-c."""
+        there = self._client.get_registered_model(name).tags
+        if other := {tag: there.get(tag) for tag, value in tags.items() if there.get(tag) != value}:
+            raise ConfigError(
+                f"the registered model {name} is of another part ({other}); choose another name"
+            )
 
     def _appoint(self, champion: Champion) -> Champion:
         history = json.dumps(champion.earlier)
@@ -252,4 +290,6 @@ def _champion(model: RegisteredModel) -> Champion | None:
     if version is None or DATASET not in tags:
         return None
     earlier = tuple(json.loads(tags.get(HISTORY, "[]")))
-    return Champion(tags[DATASET], tags[CATEGORY], str(version), earlier)
+    asked = tags.get(f"{FALSE_ALARMS}.{version}")
+    false_alarms = float(asked) if asked else None
+    return Champion(tags[DATASET], tags[CATEGORY], str(version), earlier, false_alarms)

@@ -38,6 +38,19 @@ def open_client(uri: str) -> MlflowClient:
     return MlflowClient(uri)
 
 
+def open_experiment(client: MlflowClient, artifacts: Path) -> str:
+    """The id of EXPERIMENT, made if need be.
+
+    Args:
+        client: of MLflow.
+        artifacts: folder for artifacts of a new experiment in a local database.
+    """
+    if found := client.get_experiment_by_name(EXPERIMENT):
+        return str(found.experiment_id)
+    location = artifacts.as_uri() if client.tracking_uri.startswith("sqlite:") else None
+    return client.create_experiment(EXPERIMENT, artifact_location=location)
+
+
 def trial_runs(client: MlflowClient, benchmark: str) -> list[Run]:
     """The finished trials of the latest benchmark of that name, none where there is none."""
     parent = latest_run(client, benchmark)
@@ -91,7 +104,7 @@ class BenchmarkRun:
 
     def __init__(self, uri: str, name: str, artifacts: Path, run_id: str | None) -> None:
         self._client = open_client(uri)
-        self._experiment = self._open_experiment(artifacts)
+        self._experiment = open_experiment(self._client, artifacts)
         self.run_id = run_id if run_id and self._exists(run_id) else self._create(name, {})
         self._recorded = self._children()
 
@@ -132,13 +145,6 @@ class BenchmarkRun:
         """Record the benchmark's own summary and end the parent run."""
         self._log(self.run_id, params, metrics, tags, artifacts)
         self._client.set_terminated(self.run_id, "FAILED" if failed else "FINISHED")
-
-    def _open_experiment(self, artifacts: Path) -> str:
-        found = self._client.get_experiment_by_name(EXPERIMENT)
-        if found:
-            return str(found.experiment_id)
-        location = artifacts.as_uri() if self._client.tracking_uri.startswith("sqlite:") else None
-        return self._client.create_experiment(EXPERIMENT, artifact_location=location)
 
     def _exists(self, run_id: str) -> bool:
         try:

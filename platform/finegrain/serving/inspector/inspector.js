@@ -2,6 +2,8 @@
 const el = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
 let latest = 0; // the newest question; answers to older ones are dropped
+let shown = null; // the file and the answer that are on the page
+let served = []; // as /v1/categories lists it
 
 const path = (name) => name.split("/").map(encodeURIComponent).join("/");
 const say = (text) => { el("status").textContent = text; };
@@ -11,6 +13,12 @@ function headers(extra = {}) {
   return key ? { ...extra, "X-API-Key": key } : extra;
 }
 
+/** The path of the chosen part, or of another. */
+function partUrl(dataset, category) {
+  [dataset, category] = dataset ? [dataset, category] : el("category").value.split("/");
+  return `v1/categories/${encodeURIComponent(dataset)}/${encodeURIComponent(category)}`;
+}
+
 async function ask(url, options = {}) {
   const response = await fetch(url, { ...options, headers: headers(options.headers) });
   if (response.ok) return response;
@@ -18,15 +26,15 @@ async function ask(url, options = {}) {
   throw new Error(body?.error?.message ?? `the server answered ${response.status}`);
 }
 
-async function loadCategories() {
+async function loadCategories(wanted = null) {
   try {
-    const { categories } = await (await ask("v1/categories")).json();
-    const chosen = el("category").value;
-    el("category").replaceChildren(...categories.map((c) => {
+    served = (await (await ask("v1/categories")).json()).categories;
+    const chosen = wanted ?? el("category").value;
+    el("category").replaceChildren(...served.map((c) => {
       const name = `${c.dataset}/${c.category}`;
       return new Option(`${name}  (version ${c.version})`, name, false, name === chosen);
     }));
-    say(categories.length ? "Ready" : "No category has a champion yet: promote a run");
+    say(served.length ? "Ready" : "No part has a champion yet: make a new one");
     await changeCategory();
   } catch (error) {
     say(error.message);
@@ -36,7 +44,13 @@ async function loadCategories() {
 
 async function changeCategory() {
   const [dataset, category] = el("category").value.split("/");
-  if (!category) return;
+  const chosen = served.find((c) => c.dataset === dataset && c.category === category);
+  el("withdraw").disabled = !chosen;
+  el("rollback").disabled = !chosen?.earlier.length;
+  el("drift").hidden = !chosen?.drift?.message;
+  el("drift").textContent = chosen?.drift?.message ?? "";
+  if (!chosen) return;
+  showSensitivity();
   await Promise.all([showExamples(dataset, category), showCaption(dataset, category)]);
 }
 
@@ -69,7 +83,7 @@ async function showCaption(dataset, category) {
   const list = el("caption");
   list.replaceChildren();
   try {
-    const caption = await (await ask(`v1/categories/${path(`${dataset}/${category}`)}/caption`)).json();
+    const caption = await (await ask(`${partUrl(dataset, category)}/caption`)).json();
     const rows = [["image", caption.summary], ["foreground", caption.logical_relation],
       ...caption.components.map((c) => [c.name, c.caption])];
     for (const [name, text] of rows) {
@@ -91,7 +105,7 @@ async function inspect(file) {
   say("Scoring…");
   const start = performance.now();
   try {
-    const response = await ask(`v1/categories/${path(category)}/score?pictures=heatmap,components`, {
+    const response = await ask(`${partUrl()}/score?pictures=heatmap,components`, {
       method: "POST", body: file, headers: { "Content-Type": "application/octet-stream" },
     });
     const answer = await response.json();
@@ -104,6 +118,9 @@ async function inspect(file) {
 }
 
 function show(file, answer, elapsed) {
+  shown = { file, answer };
+  endMiss();
+  el("correction").textContent = "";
   const result = answer.results[0];
   showVerdict(result, answer.checkpoint);
   URL.revokeObjectURL(el("image").src);
@@ -194,6 +211,7 @@ el("drop").onkeydown = (event) => {
 };
 for (const [kind, over] of [["dragover", true], ["dragleave", false], ["drop", false]]) {
   document.addEventListener(kind, (event) => {
+    if (el("enrol").open) return;
     event.preventDefault();
     el("drop").classList.toggle("over", over);
     if (kind === "drop" && event.dataTransfer.files[0]) inspect(event.dataTransfer.files[0]);
@@ -201,9 +219,9 @@ for (const [kind, over] of [["dragover", true], ["dragleave", false], ["drop", f
 }
 document.addEventListener("paste", (event) => {
   const file = [...event.clipboardData.files][0];
-  if (file) inspect(file);
+  if (file && !el("enrol").open) inspect(file);
 });
 el("category").onchange = changeCategory;
-el("key").onchange = loadCategories;
+el("key").onchange = () => loadCategories();
 el("opacity").oninput();
 loadCategories();
