@@ -166,6 +166,7 @@ def fitting(
     category: str,
     seed: int,
     false_alarms: float,
+    dataset: str = DATASET,
 ) -> Generator[str, None, FittedDetector]:
     """What `fit` does on a loaded backbone: yields the name of each stage as it begins.
 
@@ -176,7 +177,7 @@ def fitting(
     needs_caption = detector_class(method).needs_caption and "caption" not in options
     if needs_caption and isinstance(backbone, FrozenClip):
         hashes = [shot.sha256 for shot in shots]
-        made = caption_from_photos(DATASET, category, pixels, backbone, hashes).caption
+        made = caption_from_photos(dataset, category, pixels, backbone, hashes).caption
         options = {**options, "caption": made.model_dump(mode="json")}
     detector = make_detector(method, backbone, options, seed=seed)
     copies = [encoded_copies(backbone, one, windows=detector.windows) for one in pixels]

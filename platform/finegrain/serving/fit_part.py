@@ -66,6 +66,7 @@ def _stages(
         category=order.category,
         seed=order.seed,
         false_alarms=order.false_alarms,
+        dataset=order.dataset,
     )
 
 

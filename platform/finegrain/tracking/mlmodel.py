@@ -21,9 +21,9 @@ def write_mlmodel(folder: Path) -> None:
         import mlflow.pyfunc  # it takes seconds: only where a part is promoted
         import pandas as pd
         from mlflow.models import ModelSignature
-        from mlflow.types import ColSpec, Schema
+        from mlflow.types import ColSpec, Schema, TensorSpec
 
-        answer = [
+        answer: list[ColSpec | TensorSpec] = [
             ColSpec("double", "score"),
             ColSpec("double", "threshold", required=False),
             ColSpec("boolean", "rejected", required=False),
