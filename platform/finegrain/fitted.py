@@ -136,8 +136,8 @@ def fit(
     chosen = dict(options or {})
     check_backbone(backbone, weights, reads_text=kind.needs_caption or kind.names_object)
     kind.Config.from_options(method_options(method, chosen))  # before images are read
-    if kind.needs_caption and caption is not None:
-        own = caption if isinstance(caption, Caption) else read_caption(Path(caption))
+    own = read_caption(Path(caption)) if isinstance(caption, str | Path) else caption
+    if kind.needs_caption and own:
         chosen |= {"caption": own.model_dump(mode="json")}
     frozen = load_backbone(backbone, device, weights)
     stages = fitting(

@@ -101,7 +101,7 @@ def test_visual_memory_is_equation_1():
                         (torch.randn(2, 4, 3), torch.randn(2, 4, 6)), (2, 2))  # fmt: skip
     tokens = PatchTokens(unit_norm(1, 8), unit_norm(1, 4, 8),
                          (torch.randn(1, 4, 3), torch.randn(1, 4, 6)), (2, 2))  # fmt: skip
-    found = VisualMemory.of(shots).compare(tokens, MemoryConfig())[1][0]
+    found = VisualMemory.of(shots).distances(tokens)[0]
     for i in range(4):
         levels = []
         for level, memory in zip(tokens.memories, shots.memories, strict=True):
@@ -110,7 +110,7 @@ def test_visual_memory_is_equation_1():
             ]
             levels.append(0.5 * min(1 - c for c in cosines))
         assert float(found[i]) == pytest.approx(sum(levels) / 2, abs=1e-6)
-    assert VisualMemory.of(shots).compare(shots, MemoryConfig())[1].abs().max() < 1e-6
+    assert VisualMemory.of(shots).distances(shots).abs().max() < 1e-6
 
 
 def test_harmonic_mean_of_zeros_is_zero():
@@ -135,7 +135,7 @@ def test_the_map_compares_with_what_lies_near(radius, joint, finest):
     """A radius of 0.3 of the side is less than a row of three and more than a column of four."""
     shots, tokens = grid_tokens(2, 3, 4), grid_tokens(2, 3, 4)
     config = MemoryConfig(radius=radius, joint=joint, near=1, finest=finest, usual=0)
-    found = VisualMemory.of(shots).compare(tokens, config)[0]
+    found = VisualMemory.of(shots).compare(tokens, config)
 
     def distance(a, b):
         return 0.5 * (1 - float(F.cosine_similarity(a, b, dim=0)))
@@ -167,7 +167,7 @@ def test_the_map_compares_with_what_lies_near(radius, joint, finest):
 def test_a_share_of_the_map_is_near_and_the_rest_among_turned_copies(near):
     shots, turned, tokens = grid_tokens(2, 3, 4), grid_tokens(6, 3, 4), grid_tokens(1, 3, 4)
     config = MemoryConfig(radius=0.0, near=near, joint=False, usual=0)
-    found = VisualMemory.of(shots, turned).compare(tokens, config)[0][0]
+    found = VisualMemory.of(shots, turned).compare(tokens, config)[0]
     unit = [F.normalize(t.memories[0], dim=-1) for t in (tokens, shots, turned)]
     for i in range(12):
         z = unit[0][0, i]
@@ -181,7 +181,7 @@ def test_where_the_shots_differ_a_distance_counts_less():
     """A token of a shot lies nearer by half of its own distance to the other shot; one shot: 0."""
     shots, tokens = grid_tokens(2, 3, 4), grid_tokens(1, 3, 4)
     config = MemoryConfig(radius=None, joint=False, turned=False, usual=0.5)
-    found = VisualMemory.of(shots).compare(tokens, config)[0][0]
+    found = VisualMemory.of(shots).compare(tokens, config)[0]
     memory, unit = (F.normalize(t.memories[0], dim=-1) for t in (shots, tokens))
 
     def distance(a, b):
@@ -195,7 +195,7 @@ def test_where_the_shots_differ_a_distance_counts_less():
         )
         assert float(found[i]) == pytest.approx(expected, abs=1e-6)
     one = VisualMemory.of(shots[0:1])
-    np.testing.assert_array_equal(*one.compare(tokens, config))
+    torch.testing.assert_close(one.compare(tokens, config), one.distances(tokens))
 
 
 def test_what_is_usual_stays_known_where_a_shot_is_left_out():
@@ -218,10 +218,8 @@ def test_a_memory_without_a_shot_is_that_of_the_others():
 
 def test_the_map_without_switches_is_equation_1():
     memory, tokens = VisualMemory.of(grid_tokens(2, 3, 4)), grid_tokens(2, 3, 4)
-    plain, equation_1 = memory.compare(
-        tokens, MemoryConfig(radius=None, joint=False, finest=1, usual=0)
-    )
-    np.testing.assert_array_equal(plain, equation_1)
+    config = MemoryConfig(radius=None, joint=False, finest=1, usual=0)
+    np.testing.assert_array_equal(memory.compare(tokens, config), memory.distances(tokens))
 
 
 def test_fusions_of_maps():
@@ -247,7 +245,7 @@ def test_the_image_score_is_equation_8_in_each_reading(image, level, peak):
 
     def score(fusion):
         config = ScoringConfig(fusion=fusion, image=image, tail=0.5, level=level)
-        return float(image_scores(final, plain, class_score, config))
+        return float(image_scores(plain if image == "visual" else final, class_score, config))
 
     both = 1 / (1 / 0.4 + 1 / peak)
     assert score("weighted") == pytest.approx(both, rel=1e-4)

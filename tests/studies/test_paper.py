@@ -102,8 +102,8 @@ def test_hours_are_seconds_of_fits_encoding_and_scoring():
     (group,) = groups(EXHIBITS["table-2"], ("factory",), "bundled")[2:]
     assert (group.methods, group.shots) == (("padim",), (16,))
     (planned,) = estimate.plan_costs([group], inputs, costs)
-    # 20 good test images and 6 of each of 6 defects; each shot is encoded with 8 changed copies
-    encoding = 0.1 * (56 + 2 * 16 * 9)
+    # 20 good test images and 6 of each of 6 defects; each shot is encoded with 4 changed copies
+    encoding = 0.1 * (56 + 2 * 16 * 5)
     assert planned.hours == pytest.approx((2 * 2.0 + 2 * 56 * 0.01 + encoding) / 3600)
     assert (planned.trials, planned.device) == (2, "a GPU")
 

@@ -106,7 +106,7 @@ def test_a_checkpoint_for_another_backbone_is_refused_and_the_old_one_stays(plac
     [
         ({"detector": "winclip"}, "winclip needs windows of the image"),
         ({"detector": "patchcore", "backbone": "pixels-256"}, r"the image itself \(pixels-256\)"),
-        ({"thresholds": {"image": float("nan"), "pixel": 1.0}}, "image threshold is nan"),
+        ({"thresholds": {"image": float("nan"), "pixel": 1.0}}, "got nan of the image"),
     ],
 )
 def test_what_no_server_can_score_with_is_not_promoted(place, changed, told):

@@ -177,13 +177,15 @@ class FineGrained(Detector):
         `matched` is the unit whose region on the shots a patch resembles: the clustering around
         the prompts knows a component's place, which u* of Eq. 4 alone does not.
         """
-        visual, plain = self.memory.compare(tokens, self.config.memory)
+        scoring = self.config.scoring
+        visual = self.memory.compare(tokens, self.config.memory)
         prompt, _ = prompt_map(
-            tokens.patches, self.features, self._local, self.temperature, self.config.scoring
+            tokens.patches, self.features, self._local, self.temperature, scoring
         )
         image = class_scores(tokens, self.features, self.class_temperature)
-        patches = fused(visual, prompt, self.config.scoring.fusion)
-        scores = image_scores(patches, plain, image, self.config.scoring)
+        patches = fused(visual, prompt, scoring.fusion)
+        shown = self.memory.distances(tokens) if scoring.image == "visual" else patches
+        scores = image_scores(shown, image, scoring)
         maps = to_pixels(patches, tokens.grid)
         matched = self.memory.owners(tokens, self.owners, self.config.memory.radius)
         return Prediction(scores.cpu().numpy(), maps.cpu().numpy(), matched.cpu().numpy())

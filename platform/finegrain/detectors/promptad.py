@@ -18,12 +18,10 @@ from finegrain.detectors.detector import Detector, Prediction
 from finegrain.detectors.maps import to_pixels
 from finegrain.detectors.promptad_prompts import BranchPrompts, PromptADConfig, learn_branches
 from finegrain.detectors.text import check_reads_text, logit_scale
-from finegrain.method.config import MemoryConfig
 from finegrain.method.memory import VisualMemory
 from finegrain.method.scoring import abnormal_share, harmonic_mean
 from finegrain.method.training import pausing
 
-PLAIN = MemoryConfig(radius=None, joint=False, finest=1)
 IMAGE, PIXELS = 0, 1  # the branches
 
 
@@ -87,7 +85,7 @@ class PromptAD(Detector):
 
     def score(self, tokens: PatchTokens) -> Prediction:
         """Map: H(text at patches, M_v); image: H(text at the class token, max M_v)."""
-        visual, _ = self.memory.compare(tokens, PLAIN)
+        visual = self.memory.distances(tokens)
         text = self._abnormal(tokens.patches, PIXELS)
         maps = to_pixels(harmonic_mean(text, visual), tokens.grid)
         scores = harmonic_mean(self._abnormal(tokens.image, IMAGE), visual.amax(1))

@@ -70,19 +70,23 @@ class VisualMemory:
             tuple(state[f"turned.{i}"] for i in range(turned)),
         )
 
-    def compare(self, tokens: PatchTokens, config: MemoryConfig) -> tuple[Tensor, Tensor]:
-        """M_v (B,N), in [0, 1], as the map takes it, and as Eq. 1 has it.
+    def distances(self, tokens: PatchTokens) -> Tensor:
+        """Eq. 1 (B,N): ½ · min over the memory of (1 − cos), mean over the tower's levels."""
+        levels = zip(_levels(tokens)[:-1], self.levels[:-1], strict=True)
+        return torch.stack([_nearest(seen, memory, None)[1] for seen, memory in levels]).mean(0)
 
-        Eq. 1: ½ · min over the memory of (1 − cos), mean over the tower's levels. Departures of the
-        map: it looks among the shots' turned copies too, where there are some; a share `near` of it
-        is the distance to what the shots show at about the token's place, so that a component that
-        is missing or in another's place is far from more; a token of the shots that is itself away
-        from the other shots lies nearer by the share `usual` of that, for there good parts differ;
-        the first level, whose features see the least around them, counts `finest` times; and
-        the joint space counts as one more level. Its distances are brought to the scale of the
-        others: a level's is the mean distance between two tokens of the shots.
+    def compare(self, tokens: PatchTokens, config: MemoryConfig) -> Tensor:
+        """M_v (B,N), in [0, 1], as the map takes it.
+
+        Departures from Eq. 1: it looks among the shots' turned copies too, where there are some; a
+        share `near` of it is the distance to what the shots show at about the token's place, so
+        that a component that is missing or in another's place is far from more; a token of the
+        shots that is itself away from the other shots lies nearer by the share `usual` of that, for
+        there good parts differ; the first level, whose features see the least around them, counts
+        `finest` times; and the joint space counts as one more level. Its distances are brought to
+        the scale of the others: a level's is the mean distance between two tokens of the shots.
         """
-        plain, found = [], []
+        found = []
         radius = config.radius if config.near > 0 else None
         for level, (seen, memory) in enumerate(zip(_levels(tokens), self.levels, strict=True)):
             is_joint = level == len(self.levels) - 1
@@ -95,11 +99,9 @@ class VisualMemory:
                 wide = torch.minimum(wide, _nearest(seen, self.turned[level], None, known)[1])
             mixed = wide if radius is None else config.near * near + (1 - config.near) * wide
             found.append(self._joint_scale * mixed if is_joint else mixed)
-            if not is_joint:
-                plain.append(_nearest(seen, memory, None)[1])
         found[0] = config.finest * found[0]
         total = torch.stack(found).sum(0) / (len(found) - 1 + config.finest)
-        return total.clamp(0, 1), torch.stack(plain).mean(0)
+        return total.clamp(0, 1)
 
     def owners(self, tokens: PatchTokens, of_shots: Tensor, radius: float | None) -> Tensor:
         """What each token shows (B,N): the unit of the shots' most similar token near its place.

@@ -95,7 +95,7 @@ def fused(visual: Tensor, prompt: Tensor, fusion: Fusion) -> Tensor:
     return visual * (1 + prompt)
 
 
-def image_scores(patches: Tensor, plain: Tensor, image: Tensor, config: ScoringConfig) -> Tensor:
+def image_scores(patches: Tensor, image: Tensor, config: ScoringConfig) -> Tensor:
     """S (B,) = H(S_c, what stands out most), Eq. 8.
 
     What stands out is the maximum of Eq. 1 as the published code has it ("visual"), of the final
@@ -105,18 +105,15 @@ def image_scores(patches: Tensor, plain: Tensor, image: Tensor, config: ScoringC
     no other side's part: "visual" no S_c, and "prompt" no Eq. 1.
 
     Args:
-        patches: (B,N) the final map.
-        plain: (B,N) Eq. 1.
+        patches: (B,N) the final map, or Eq. 1 where `image` is "visual".
         image: (B,) S_c.
         config: switches.
     """
-    if config.image == "visual":
-        peak = plain.amax(1)
-    elif config.image == "map":
-        peak = patches.amax(1)
-    else:
+    if config.image == "tail":
         highest = patches.topk(max(1, int(config.tail * patches.shape[1])), dim=1).values
         peak = highest.mean(1) - config.level * patches.quantile(0.5, dim=1)
+    else:
+        peak = patches.amax(1)
     if config.fusion == "visual":
         return peak
     if config.fusion == "prompt" and config.image == "visual":

@@ -1,6 +1,7 @@
 """In which precision a server's backbone computes: the faster, if it scores alike."""
 
 import logging
+import math
 import time
 from statistics import median
 
@@ -10,6 +11,7 @@ import torch
 from finegrain.backbones import Backbone, RgbImage, encode, load_backbone
 from finegrain.backbones.clip.bundled import BundledClip
 from finegrain.detectors import make_detector
+from finegrain.errors import ScoreError
 from finegrain.factory import render
 from finegrain.serving.config import ServingConfig
 from finegrain.serving.examples import INDIVIDUAL
@@ -44,7 +46,7 @@ def load_serving_backbone(config: ServingConfig) -> Backbone:
 def preferred(exact: Backbone, short: Backbone, batch_images: int) -> Backbone:
     """`short` if it is the faster of both and scores within TOLERANCE of `exact`."""
     change = largest_change(exact, short)
-    if not change <= TOLERANCE:  # NaN is none either
+    if change > TOLERANCE:
         text = "bfloat16 changes scores by %.1f %%, above the %.0f %% taken: float32 it is"
         log.warning(text, 100 * change, 100 * TOLERANCE)
         return exact
@@ -60,9 +62,12 @@ def largest_change(exact: Backbone, short: Backbone) -> float:
     """
     detector = make_detector("patchcore", exact).fit(_parts("train", SHOTS))
     parts = [*_parts("test", PARTS), *_parts("test", PARTS, DEFECT)]
-    scores, others = (
-        detector.score(encode(backbone, parts)).image_scores for backbone in (exact, short)
-    )
+    try:
+        scores, others = (
+            detector.score(encode(backbone, parts)).image_scores for backbone in (exact, short)
+        )
+    except ScoreError:  # its tokens are no numbers
+        return math.inf
     return float(np.abs(others / scores - 1).max())
 
 

@@ -76,12 +76,12 @@ def jobs_of(results: Sequence[TrialResult]) -> list[Job]:
 
 
 def _job(result: TrialResult, images: int) -> Job:
-    """Calibration encodes the shots again, and scores their copies without each shot in turn."""
+    """Calibration encodes the shots again, and scores each left out, and the copies of all."""
     fit, score, encode = (
         value or 0.0 for value in (result.fit_seconds, result.score_ms, result.encode_ms)
     )
     shots, key = len(result.support), encoded_key(result.trial)
-    calibration = shots * (encode + COPIES * score) / 1000
+    calibration = shots * (encode + (1 + COPIES) * score) / 1000
     measuring = images * (score + EVALUATE_MS) / 1000
     copies: tuple[Hashable, ...] = tuple((key, shot.sha256) for shot in result.support)
     return Job(
