@@ -34,7 +34,8 @@ def open_client(uri: str) -> MlflowClient:
     """A client that gives up soon and is quiet about how it makes its tables."""
     for variable, value in PATIENCE.items():
         os.environ.setdefault(variable, value)
-    logging.getLogger("mlflow.store").setLevel(logging.WARNING)
+    for part in ("mlflow.store", "mlflow.pyfunc"):
+        logging.getLogger(part).setLevel(logging.WARNING)
     return MlflowClient(uri)
 
 
