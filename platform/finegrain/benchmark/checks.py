@@ -87,7 +87,7 @@ def page(checked: Sequence[Checked]) -> str:
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Self-check</title>'
         f"<style>{STYLE}</style><h1>Self-check of {len(checked)} parts</h1>"
-        f"<p>{doubtful} of them are doubtful and come first. All of it is seen in the good photos "
+        f"<p>Doubtful parts come first; there are {doubtful}. All of it is seen in the good photos "
         "alone: defects are painted on each photo, which is scored against the others. No test "
         f"image was looked at.</p>{sections}</html>\n"
     )
