@@ -1,6 +1,10 @@
 """Bodies and forms against their limits, without a server."""
 
 import asyncio
+import gzip
+import json
+import struct
+import time
 
 import httpx
 import numpy as np
@@ -15,7 +19,7 @@ LARGE = png(np.random.default_rng(0).integers(0, 256, (800, 800, 3), np.uint8)) 
 FORM = "multipart/form-data"
 
 
-def post(content=None, limits=None, content_type=None, **options):
+def post(content=None, limits=None, content_type=None, url=URL, **options):
     """The status and the answer's JSON."""
 
     async def send():
@@ -24,7 +28,7 @@ def post(content=None, limits=None, content_type=None, **options):
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
             headers = {"content-type": content_type} if content_type else {}
             headers |= options.pop("headers", {})
-            return await http.post(URL, content=content, headers=headers, **options)
+            return await http.post(url, content=content, headers=headers, **options)
 
     answer = asyncio.run(send())
     return answer.status_code, answer.json()
@@ -62,6 +66,10 @@ FAULTS = {
     ),
     "a field too large": ({"files": parts(IMAGE), "data": {"a": "x" * 2**21}}, 422, "bad_form",
                           "exceeded"),
+    "compressed": (
+        {"content": gzip.compress(IMAGE), "headers": {"content-encoding": "gzip"}},
+        415, "content_encoding", "encoded by gzip",
+    ),
     "an odd length": (
         {"content": IMAGE, "headers": {"content-length": "many"}}, 400, "bad_length", "'many'",
     ),
@@ -77,3 +85,70 @@ def test_what_is_beyond_the_limits_is_told(name):
     got, answer = post(limits=limits, **asked)
     assert (got, answer["error"]["code"]) == (status, code)
     assert message in answer["error"]["message"]
+
+
+def test_a_body_that_does_not_arrive_is_not_waited_for():
+    async def stalled():
+        yield b"first"
+        await asyncio.sleep(60)
+
+    start = time.monotonic()
+    status, answer = post(content=stalled(), limits={"body_timeout_s": 0.2})
+    assert (status, answer["error"]["code"]) == (408, "body_timeout")
+    assert time.monotonic() - start < 10
+
+
+MODEL = "/v2/models/finegrain-folder-plate"
+INFER = f"{MODEL}/infer"
+
+
+def tensor(shape, **fields):
+    return json.dumps({"inputs": [{"name": "image", "shape": shape, **fields}]}).encode()
+
+
+def with_raw(shape, raw, datatype="BYTES"):
+    """A request with binary data after its JSON."""
+    head = tensor(shape, datatype=datatype, parameters={"binary_data_size": len(raw)})
+    headers = {"inference-header-content-length": str(len(head))}
+    return {"content": head + raw, "headers": headers, "url": INFER}
+
+
+HUGE = 3689348814741910336  # times 5 it is 16 modulo 2^64
+OF_V2 = {
+    "a million empty strings": (
+        {"content": tensor([10**6], datatype="BYTES", data=[""] * 10**6), "url": INFER},
+        400, "more than 1000 values",
+    ),
+    "elements without content": (with_raw([2], bytes(4 * 10**6)), 400, "more than 2 elements"),
+    "a million tiny images": (
+        with_raw([10**5, 8, 8, 3], bytes(8 * 8 * 3 * 10**5), "UINT8"), 413, "at most 2 are taken",
+    ),
+    "a shape that overflows": (with_raw([1, 5, HUGE, 3], bytes(48), "UINT8"), 400, "the shape is"),
+    "no image": (with_raw([0], b""), 400, "one image at least"),
+    "a negative shape": (with_raw([-1], b""), 400, "one image at least"),
+    "too many pixels": (
+        with_raw([1, 2000, 20, 3], bytes(120000), "UINT8"), 413, "image is 20x2000; at most 30,000",
+    ),
+    "an unknown version": (
+        {"content": b"{}", "url": f"{MODEL}/versions/7/infer"}, 404, "in version 3, not 7",
+    ),
+    "an unknown route": ({"content": b"{}", "url": "/v2/nothing"}, 404, "/v2/nothing"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_V2)
+def test_the_protocol_s_errors_are_a_text_and_come_before_the_work(name):
+    asked, status, words = OF_V2[name]
+    limits = {"max_images": 2, "max_pixels": 30_000}
+    start = time.monotonic()
+    got, answer = post(limits=limits, **asked)
+    assert (got, list(answer)) == (status, ["error"])
+    assert words in answer["error"]
+    assert time.monotonic() - start < 5
+
+
+def test_a_version_may_be_named():
+    raw = struct.pack("<I", len(IMAGE)) + IMAGE
+    asked = with_raw([1], raw) | {"url": f"{MODEL}/versions/3/infer"}
+    status, answer = post(**asked)
+    assert (status, answer["model_version"]) == (200, "3")

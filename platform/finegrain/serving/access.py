@@ -1,5 +1,6 @@
 """Who may ask, and how much they may send."""
 
+import asyncio
 import hmac
 import ipaddress
 import os
@@ -74,16 +75,25 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """The request's body; ServiceError 413 as soon as it is longer than the limit."""
-    return await limited(request, limit).body()
+async def read_body(request: Request, config: ServingConfig) -> bytes:
+    """The request's body; errors as for `limited`."""
+    return await limited(request, config).body()
 
 
-def limited(request: Request, limit: int) -> Request:
-    """The request, whose body ends in ServiceError 413 where it is longer than the limit.
+def limited(request: Request, config: ServingConfig) -> Request:
+    """The request, whose body has to keep within the limits.
 
     Starlette's RequestBodyLimitMiddleware would answer a declared length in plain text.
+
+    Raises:
+        ServiceError: 413 as soon as the body is too long, 408 where it does not arrive, 415 where
+            it is compressed.
     """
+    limit = config.max_body_bytes
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        message = f"the body is encoded by {encoding}, which is not taken; send it as it is"
+        raise ServiceError(Refusal(415, "content_encoding", message))
     too_long = ServiceError(
         Refusal(
             413,
@@ -96,11 +106,16 @@ def limited(request: Request, limit: int) -> Request:
         raise ServiceError(Refusal(400, "bad_length", f"Content-Length is {declared!r}"))
     if int(declared) > limit:
         raise too_long
-    size = 0
+    size, deadline = 0, asyncio.get_running_loop().time() + config.body_timeout_s
 
     async def receive() -> Message:
         nonlocal size
-        message = await request.receive()
+        try:
+            async with asyncio.timeout_at(deadline):
+                message = await request.receive()
+        except TimeoutError as error:
+            late = f"the body did not arrive within {config.body_timeout_s:g} s (body_timeout_s)"
+            raise ServiceError(Refusal(408, "body_timeout", late)) from error
         size += len(message.get("body", b""))
         if size > limit:
             raise too_long
@@ -124,8 +139,8 @@ async def read_images(request: Request, config: ServingConfig) -> list[bytes]:
         )
         raise ServiceError(Refusal(415, "content_type", message))
     if multipart:
-        return (await read_form(request, config.max_body_bytes, config.max_images)).images
-    body = await read_body(request, config.max_body_bytes)
+        return (await read_form(request, config, config.max_images)).images
+    body = await read_body(request, config)
     return [body] if body else []
 
 
@@ -142,21 +157,23 @@ class Form:
     texts: dict[str, bytes]
 
 
-async def read_form(request: Request, limit: int, most: int, texts: Collection[str] = ()) -> Form:
+async def read_form(
+    request: Request, config: ServingConfig, most: int, texts: Collection[str] = ()
+) -> Form:
     """The request's form.
 
     Args:
         request: with a multipart body.
-        limit: bytes of the body.
+        config: with the limits.
         most: images.
         texts: names of fields that may come as a file and are no image.
 
     Raises:
-        ServiceError: 413, or 422 for a form that can't be read.
+        ServiceError: as for `limited`, or 422 for a form that can't be read.
     """
     try:
         files = most + len(texts) + 1
-        async with limited(request, limit).form(max_files=files, max_fields=20) as form:
+        async with limited(request, config).form(max_files=files, max_fields=20) as form:
             parts = form.multi_items()
             images = [p for name, p in parts if isinstance(p, UploadFile) and name not in texts]
             others = {

@@ -60,6 +60,7 @@ class ServingConfig(BaseModel):
     max_body_bytes: Count = 64 * 2**20  # of a request
     max_pixels: Count = MAX_PIXELS  # of an image; as a benchmark reads them
     max_request_pixels: Count = 200_000_000  # of all images of a request
+    body_timeout_s: Seconds = 60.0  # for a body to arrive; then the answer is 408
     request_timeout_s: Seconds = 30.0  # then the answer is 504
     attempt_timeout_s: Seconds = 15.0  # then it is asked again; above a full queue's
 

@@ -65,11 +65,12 @@ def make_app(service: ScoringService, parts: APIRouter | None = None) -> FastAPI
     return app
 
 
-def error_response(error: ServiceError) -> JSONResponse:
-    """The answer to a request that gets no score."""
+def error_response(request: Request, error: ServiceError) -> JSONResponse:
+    """The answer to a request that gets no score; the Open Inference Protocol has a text there."""
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
     fault = {"code": error.refusal.code, "message": error.refusal.message}
-    return JSONResponse({"error": fault}, error.refusal.status, headers)
+    text = error.refusal.message if request.url.path.startswith("/v2") else fault
+    return JSONResponse({"error": text}, error.refusal.status, headers)
 
 
 def _add_errors(app: FastAPI, service: ScoringService) -> None:
@@ -80,17 +81,17 @@ def _add_errors(app: FastAPI, service: ScoringService) -> None:
         known = scores and error.refusal.status not in (401, 403, 404)  # looked up
         category = f"{asked['dataset']}/{asked['category']}" if known else "unknown"
         service.meters.request(category, error.refusal.status, "")
-        return error_response(error)
+        return error_response(request, error)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         faults = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        return error_response(ServiceError(Refusal(422, "invalid", "; ".join(faults))))
+        return error_response(request, ServiceError(Refusal(422, "invalid", "; ".join(faults))))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
         message = f"{request.method} {request.url.path}: {error.detail}; see /docs"
-        answer = error_response(ServiceError(Refusal(error.status_code, "http", message)))
+        answer = error_response(request, ServiceError(Refusal(error.status_code, "http", message)))
         answer.headers.update(error.headers or {})
         return answer
 

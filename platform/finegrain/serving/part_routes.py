@@ -109,7 +109,7 @@ async def _form_of(request: Request, parts: Parts) -> Form:
     if kind != "multipart/form-data":
         message = f"content type {kind or 'none'} is not taken; send a form, multipart/form-data"
         raise ServiceError(Refusal(415, "content_type", message))
-    return await read_form(request, config.max_body_bytes, config.max_photos, ["caption"])
+    return await read_form(request, config, config.max_photos, ["caption"])
 
 
 def _begun(enrolment: Enrolment) -> EnrolmentAnswer:

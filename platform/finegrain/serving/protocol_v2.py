@@ -5,9 +5,11 @@ JSON, or raw after it, Triton's binary extension) or as UINT8 pixels (B,H,W,3), 
 a million numbers in JSON is refused.
 """
 
+import asyncio
 import base64
 import binascii
 import json
+import math
 import struct
 from importlib.metadata import version
 from typing import Any
@@ -21,10 +23,12 @@ from finegrain.data.masks import MAP_SIZE
 from finegrain.decision import Verdict
 from finegrain.evaluation.figures import png
 from finegrain.serving.access import read_body
+from finegrain.serving.config import ServingConfig
 from finegrain.serving.messages import Refusal
 from finegrain.serving.service import ScoringService, ServiceError
 from finegrain.tracking import Champion
 
+MOST_VALUES = 1000  # commas of a request's JSON: base64 has none
 HEADER_LENGTH = "inference-header-content-length"
 OUTPUTS = {"image_score": "FP32", "rejected": "BOOL", "anomaly_map": "FP32"}
 
@@ -82,8 +86,9 @@ def v2_router(service: ScoringService) -> APIRouter:
         return {"ready": True}
 
     @router.get("/models/{name}")
-    async def metadata(name: str) -> dict[str, Any]:
-        champion = await _champion(service, name)
+    @router.get("/models/{name}/versions/{model_version}")
+    async def metadata(name: str, model_version: str | None = None) -> dict[str, Any]:
+        champion = await _champion(service, name, model_version)
         return {
             "name": name,
             "versions": [champion.version],
@@ -96,16 +101,18 @@ def v2_router(service: ScoringService) -> APIRouter:
         }
 
     @router.get("/models/{name}/ready")
-    async def model_ready(name: str) -> dict[str, Any]:
-        await _champion(service, name)
+    @router.get("/models/{name}/versions/{model_version}/ready")
+    async def model_ready(name: str, model_version: str | None = None) -> dict[str, Any]:
+        await _champion(service, name, model_version)
         return {"name": name, "ready": True}
 
     @router.post("/models/{name}/infer")
-    async def infer(request: Request, name: str) -> Response:
-        champion = await _champion(service, name)
-        body = await read_body(request, service.config.max_body_bytes)
+    @router.post("/models/{name}/versions/{model_version}/infer")
+    async def infer(request: Request, name: str, model_version: str | None = None) -> Response:
+        champion = await _champion(service, name, model_version)
+        body = await read_body(request, service.config)
         asked, raw = _parsed(body, request.headers.get(HEADER_LENGTH))
-        images = _images(asked, raw)
+        images = await asyncio.to_thread(_images, asked, raw, service.config)
         wanted = [output.name for output in asked.outputs] or ["image_score", "rejected"]
         if unknown := [output for output in wanted if output not in OUTPUTS]:
             raise _invalid(f"no output {', '.join(unknown)}; known: {', '.join(OUTPUTS)}")
@@ -123,10 +130,13 @@ def v2_router(service: ScoringService) -> APIRouter:
     return router
 
 
-async def _champion(service: ScoringService, name: str) -> Champion:
+async def _champion(service: ScoringService, name: str, model_version: str | None) -> Champion:
     champions = await service.champions()
     for champion in champions.values():
         if champion.model == name:
+            if model_version not in (None, champion.version):
+                text = f"{name} is served in version {champion.version}, not {model_version}"
+                raise ServiceError(Refusal(404, "unknown_model", text))
             return champion
     known = ", ".join(sorted(champion.model for champion in champions.values())) or "none yet"
     raise ServiceError(Refusal(404, "unknown_model", f"no model {name}; served: {known}"))
@@ -143,6 +153,10 @@ def _parsed(body: bytes, header_length: str | None) -> tuple[InferRequest, bytes
     end = len(body) if header_length is None else int(header_length)
     if end > len(body):
         raise _invalid(f"{HEADER_LENGTH} is {end}, but the body has {len(body)} bytes")
+    if body.count(b",", 0, end) > MOST_VALUES:
+        raise _invalid(
+            f"the JSON has more than {MOST_VALUES} values; send images as BYTES, tensors as binary"
+        )
     try:
         return InferRequest.model_validate(json.loads(body[:end])), body[end:]
     except ValidationError as error:
@@ -152,8 +166,8 @@ def _parsed(body: bytes, header_length: str | None) -> tuple[InferRequest, bytes
         raise _invalid(f"the request is not JSON: {error}") from error
 
 
-def _images(asked: InferRequest, raw: bytes) -> list[bytes]:
-    """The image files of the one input."""
+def _images(asked: InferRequest, raw: bytes, limits: ServingConfig) -> list[bytes]:
+    """The image files of the one input, counted before any is made."""
     if len(asked.inputs) != 1 or asked.inputs[0].name != "image":
         names = ", ".join(tensor.name for tensor in asked.inputs) or "none"
         raise _invalid(f"needed one input, image; came: {names}")
@@ -161,13 +175,19 @@ def _images(asked: InferRequest, raw: bytes) -> list[bytes]:
     size = tensor.parameters.get("binary_data_size")
     if size is not None and size != len(raw):
         raise _invalid(f"binary_data_size is {size}, but {len(raw)} bytes follow the JSON")
+    if not tensor.shape or min(tensor.shape) < 1:
+        raise _invalid(f"the shape is {tensor.shape}; send one image at least")
+    if tensor.shape[0] > limits.max_images:
+        most = f"at most {limits.max_images} are taken (max_images)"
+        message = f"{tensor.shape[0]} images in one request; {most}"
+        raise ServiceError(Refusal(413, "too_many_images", message))
     if tensor.datatype == "BYTES":
-        images = _base64(tensor.data) if size is None else _elements(raw)
-        if [len(images)] != [int(np.prod(tensor.shape))]:
+        images = _base64(tensor.data) if size is None else _elements(raw, limits.max_images)
+        if len(images) != math.prod(tensor.shape):
             raise _invalid(f"the shape is {tensor.shape}, but {len(images)} elements came")
         return images
     if tensor.datatype == "UINT8" and size is not None:
-        return _pixels(raw, tensor.shape)
+        return _pixels(raw, tensor.shape, limits.max_pixels)
     raise _invalid(
         f"datatype {tensor.datatype} {'as JSON' if size is None else 'as binary data'} is not "
         "taken; send image files as BYTES, or pixels as UINT8 (B,H,W,3) in binary data"
@@ -181,10 +201,13 @@ def _base64(data: list[Any] | None) -> list[bytes]:
         raise _invalid(f"BYTES in JSON are files in base64: {error}") from error
 
 
-def _elements(raw: bytes) -> list[bytes]:
+def _elements(raw: bytes, most: int) -> list[bytes]:
     """Each after its length, four bytes, little endian."""
-    found, place = [], 0
+    found: list[bytes] = []
+    place = 0
     while place < len(raw):
+        if len(found) == most:
+            raise _invalid(f"the binary data have more than {most} elements (max_images)")
         if place + 4 > len(raw):
             raise _invalid("the binary data end within an element's length")
         (length,) = struct.unpack_from("<I", raw, place)
@@ -196,10 +219,15 @@ def _elements(raw: bytes) -> list[bytes]:
     return found
 
 
-def _pixels(raw: bytes, shape: list[int]) -> list[bytes]:
+def _pixels(raw: bytes, shape: list[int], most: int) -> list[bytes]:
     """As files, which is what travels on."""
-    if len(shape) != 4 or shape[3] != 3 or min(shape) < 1 or int(np.prod(shape)) != len(raw):
+    if len(shape) != 4 or shape[3] != 3 or math.prod(shape) != len(raw):
         raise _invalid(f"UINT8 pixels are (B,H,W,3); the shape is {shape} for {len(raw)} bytes")
+    if shape[1] * shape[2] > most:
+        message = (
+            f"an image is {shape[2]}x{shape[1]}; at most {most:,} pixels are taken (max_pixels)"
+        )
+        raise ServiceError(Refusal(413, "image_size", message))
     pixels = np.frombuffer(raw, np.uint8).reshape(shape)
     return [png(image) for image in pixels]
 
