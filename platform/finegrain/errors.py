@@ -8,7 +8,7 @@ InputError
 ├── ConfigError             an unknown name or an option out of its range
 ├── CalibrationError        the scores of the shots allow no threshold
 ├── CheckpointError         a saved detector is incomplete, damaged or for another backbone
-├── ScoreError              a score, a map or a threshold is no finite number
+├── ScoreError              a score or a map is no finite number
 └── UndefinedMetricError    the metric has no value on this data
 """
 
@@ -46,8 +46,13 @@ class CheckpointError(InputError):
 
 
 class ScoreError(InputError):
-    """A score, a map or a threshold is no finite number, so that nothing can be decided by it."""
+    """A score or a map is no finite number, so that nothing can be decided by it."""
 
 
 class UndefinedMetricError(InputError):
     """The metric has no value on this data, for example an AUROC of a single class."""
+
+
+def first_line(error: Exception) -> str:
+    """What an error says first, its kind where it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -109,13 +109,13 @@ class Worker:
         fit_seconds = time.perf_counter() - start
 
         notes = _notes(trial, encoded.category, described)
+        tokens = encode(backbone, images, windows=detector.windows) if images else None
         try:
-            thresholds = self._calibrate(detector, images, support, trial.alarms_per_100)
+            thresholds = self._calibrate(detector, images, support, tokens, trial.alarms_per_100)
         except CalibrationError as error:  # it is measured all the same
             thresholds, notes = None, (*notes, f"{trial.method}: {error}")
         measured: dict[str, Any] = {}
-        if trial.self_check and thresholds:
-            tokens = encode(backbone, images, windows=detector.windows)
+        if trial.self_check and thresholds and tokens:
             checked, picture = self_check(detector, images, tokens, thresholds, seed=trial.seed)
             measured["self_check"] = checked
             write_bytes(directory / SELF_CHECK, png(picture))
@@ -189,10 +189,11 @@ class Worker:
         detector: Detector,
         images: Sequence[RgbImage],
         support: Sequence[Shot],
+        tokens: PatchTokens | None,
         false_alarms: float,
     ) -> Thresholds | None:
         """Thresholds from the shots, if any; their copies are the same for every method."""
-        if not images:
+        if tokens is None:
             return None
         windows, copies = detector.windows, []
         for image, shot in zip(images, support, strict=True):
@@ -200,7 +201,6 @@ class Worker:
             if key not in self._copies:
                 self._copies[key] = encoded_copies(detector.backbone, image, windows=windows)
             copies.append(self._copies[key])
-        tokens = encode(detector.backbone, images, windows=windows)
         return calibrate(detector, tokens, copies, false_alarms)
 
 

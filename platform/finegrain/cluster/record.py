@@ -15,7 +15,7 @@ from finegrain.benchmark.report import rows_of
 from finegrain.benchmark.store import MLFLOW, trial_directory
 from finegrain.benchmark.trial import CHECKPOINT, HEATMAPS, environment
 from finegrain.checkpoint import count_values
-from finegrain.errors import CheckpointError
+from finegrain.errors import CheckpointError, first_line
 from finegrain.evaluation.metrics import Scores
 from finegrain.files import write_json
 from finegrain.tables import means
@@ -192,8 +192,3 @@ def _summary_metrics(
             if values := means(group, metric):
                 found[f"{method}_{shots}shot_{metric}"] = fmean(values)
     return found
-
-
-def first_line(error: Exception) -> str:
-    """What an error says first, its kind where it says nothing."""
-    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -16,7 +16,7 @@ import numpy as np
 from finegrain.backbones import PatchTokens, RgbImage, encode
 from finegrain.data.warping import reduced, to_rgb
 from finegrain.decision.calibrate import CLEAR, expected, jittered, logarithms
-from finegrain.decision.thresholds import Expected, Thresholds
+from finegrain.decision.thresholds import FALSE_ALARMS, Expected, Thresholds
 from finegrain.detectors import Detector
 from finegrain.evaluation.figures import LABEL, TILE, Picture, outlined, overlay, text_line, tile
 from finegrain.evaluation.photos import PhotoFault, alignment, photo_faults
@@ -210,7 +210,7 @@ def _false_alarms(detector: Detector, tokens: PatchTokens, thresholds: Threshold
     for place, score in enumerate(left_out):
         others = np.delete(left_out, place)
         limit = expected(others, np.full_like(others, -np.inf))
-        count += bool(np.exp(score) > limit.exceeded_by(thresholds.false_alarms or 5.0))
+        count += bool(np.exp(score) > limit.exceeded_by(thresholds.false_alarms or FALSE_ALARMS))
     return count
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from finegrain.errors import first_line
 from finegrain.serving.config import ServingConfig
 from finegrain.serving.enrolment import Order, Step
 from finegrain.serving.fit_part import fit_part
@@ -39,11 +40,7 @@ class RayFitter:
         except RayTaskError:
             raise
         except RayError as error:
-            yield Step("failed", message=f"its process was lost: {_first_line(error)}")
+            yield Step("failed", message=f"its process was lost: {first_line(error)}")
         finally:
             if not ended:
                 ray.cancel(steps, force=True)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

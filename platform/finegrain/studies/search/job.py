@@ -9,8 +9,8 @@ from finegrain.benchmark.plan import resolve
 from finegrain.benchmark.store import only_driver
 from finegrain.cluster.connect import Share
 from finegrain.cluster.full import Tell
-from finegrain.cluster.record import first_line, open_run
-from finegrain.errors import ConfigError
+from finegrain.cluster.record import open_run
+from finegrain.errors import ConfigError, first_line
 from finegrain.evaluation.metrics import Scores
 from finegrain.files import write_text
 from finegrain.places import begun_folder, new_folder, tracking_uri
