@@ -21,12 +21,12 @@ from tests.decision.test_decision import tokens
 
 
 class Place:
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, artifacts: str | None = None):
         self.folder, self.uri = folder, new_database(folder)
         self.registry = Registry(self.uri)
         self.client = MlflowClient(self.uri)
         self.experiment = self.client.create_experiment(
-            "finegrain", artifact_location=(folder / "artifacts").as_uri()
+            "finegrain", artifact_location=artifacts or (folder / "artifacts").as_uri()
         )
 
     def run(self, category="plate", weights="a" * 64, checkpoint=True):

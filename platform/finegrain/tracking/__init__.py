@@ -6,13 +6,15 @@ results.py   the trials of benchmarks, read back
 best.py      the best trial of each category
 mlmodel.py   what makes a checkpoint a model that MLflow itself can load
 server.py    a server of its own, to try things on
-registry.py  the checkpoint that is served of each category, its champion
+champion.py  what a registered model tells of a category's champion, and which rows are no such
+registry.py  the checkpoint that is served of each category: looked up, moved, fetched
 parts.py     what a server records: the photos behind a fit, and operators' feedback
 """
 
+from finegrain.tracking.champion import Champion
 from finegrain.tracking.parts import Feedback, PartRuns
 from finegrain.tracking.published import load_published
-from finegrain.tracking.registry import Champion, Registry
+from finegrain.tracking.registry import Registry
 from finegrain.tracking.results import RecordedTrial, recorded_trials
 from finegrain.tracking.runs import BenchmarkRun
 

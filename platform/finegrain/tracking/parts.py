@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 from pydantic import BaseModel, ConfigDict
 
 from finegrain.files import write_bytes, write_text
-from finegrain.tracking.registry import Champion
+from finegrain.tracking.champion import Champion
 from finegrain.tracking.runs import open_client, open_experiment
 
 PHOTOS, FEEDBACK = "photos", "feedback"  # artifacts

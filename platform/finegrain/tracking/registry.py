@@ -5,58 +5,36 @@ A model's tag remembers every champion in order, so that a promotion can be take
 
 import json
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mlflow.artifacts import download_artifacts
 from mlflow.entities import Run
-from mlflow.entities.model_registry import RegisteredModel
 from mlflow.exceptions import MlflowException
 
 from finegrain.backbones.pixels import Pixels
-from finegrain.checkpoint import CheckpointConfig, read_config
+from finegrain.checkpoint import CONFIG, WEIGHTS, CheckpointConfig, read_config
 from finegrain.detectors import Detector, detector_class
 from finegrain.errors import CheckpointError, ConfigError
 from finegrain.files import new_directory
 from finegrain.tracking.best import BestRun, best_by_category, category_key
+from finegrain.tracking.champion import (
+    CATEGORY,
+    CHAMPION,
+    CHECKPOINT,
+    DATASET,
+    FALSE_ALARMS,
+    HISTORY,
+    Champion,
+    champion_of,
+    checkpoint_uri,
+    model_name,
+    run_behind,
+)
 from finegrain.tracking.mlmodel import MLMODEL, write_mlmodel
 from finegrain.tracking.runs import EXPERIMENT, open_client, trial_runs
-
-CHAMPION = "champion"
-DATASET, CATEGORY, HISTORY = "finegrain.dataset", "finegrain.category", "finegrain.champions"
-FALSE_ALARMS = "finegrain.false_alarms"  # with .VERSION: what was asked of it after its fit
-CHECKPOINT = "checkpoint"  # a run's artifact
-
-
-@dataclass(frozen=True)
-class Champion:
-    """A category's selected version, and the champions before it, oldest first.
-
-    Args:
-        false_alarms: of 100 good parts, that the version is to raise; None: as it was fitted.
-    """
-
-    dataset: str
-    category: str
-    version: str
-    earlier: tuple[str, ...] = ()
-    false_alarms: float | None = None
-
-    @property
-    def key(self) -> str:
-        """DATASET/CATEGORY."""
-        return f"{self.dataset}/{self.category}"
-
-    @property
-    def model(self) -> str:
-        """The registered model's name."""
-        return model_name(self.dataset, self.category)
-
-
-def model_name(dataset: str, category: str) -> str:
-    """What a category's registered model is called; MLflow takes no colon."""
-    return f"finegrain-{dataset}-{category}".replace(":", "%3A")
 
 
 def check_servable(config: CheckpointConfig) -> None:
@@ -91,7 +69,7 @@ class Registry:
         while True:
             page = self._client.search_registered_models(max_results=1000, page_token=token)
             for model in page:
-                if champion := _champion(model):
+                if champion := champion_of(model):
                     found[champion.key] = champion
             token = page.token
             if not token:
@@ -100,7 +78,7 @@ class Registry:
     def champion(self, dataset: str, category: str) -> Champion | None:
         """The category's champion, None where it has none."""
         try:
-            found = _champion(self._client.get_registered_model(model_name(dataset, category)))
+            found = champion_of(self._client.get_registered_model(model_name(dataset, category)))
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
@@ -110,19 +88,24 @@ class Registry:
 
     def fetch(self, champion: Champion, version: str, folder: Path) -> Path:
         """The checkpoint of a version, downloaded below the folder unless it lies there."""
-        stored = self._client.get_model_version(champion.model, version)
-        target = folder / f"{champion.model}-{version}-{stored.run_id}"
+        run = self._run(champion, version)
+        target = folder / sha256(f"{champion.model} {version} {run}".encode()).hexdigest()
         if not target.is_dir():
-            uri = self._client.get_model_version_download_uri(champion.model, version)
             with new_directory(target) as scratch:
-                self._download(uri, scratch)
+                self._download(run, scratch)
         return target
 
-    def _download(self, uri: str, folder: Path) -> None:
-        """The files of an artifact folder, without that folder's own name."""
-        with TemporaryDirectory() as scratch:
-            found = download_artifacts(uri, dst_path=scratch, tracking_uri=self._uri)
-            shutil.copytree(found, folder, dirs_exist_ok=True)
+    def _run(self, champion: Champion, version: str) -> str:
+        """The run behind a version; CheckpointError where it names anything else."""
+        return run_behind(self._client.get_model_version(champion.model, version))
+
+    def _download(self, run_id: str, folder: Path) -> None:
+        """The files of a run's checkpoint, and whatever else lies beside them is left there."""
+        for name in (CONFIG, WEIGHTS):
+            uri = f"{checkpoint_uri(run_id)}/{name}"
+            with TemporaryDirectory() as scratch:  # MLflow makes folders in it
+                found = download_artifacts(uri, dst_path=scratch, tracking_uri=self._uri)
+                shutil.copyfile(found, folder / name)
 
     def promote(self, run_id: str, *, other_backbone: bool = False) -> Champion:
         """Register a run's checkpoint and make it the champion of its category.
@@ -144,8 +127,7 @@ class Registry:
         if before is None:
             self._open_model(name, config)
         self._make_model(run_id)
-        source = f"runs:/{run_id}/{CHECKPOINT}"
-        made = self._client.create_model_version(name, source=source, run_id=run_id)
+        made = self._client.create_model_version(name, source=checkpoint_uri(run_id), run_id=run_id)
         earlier = (*before.earlier, before.version) if before else ()
         return self._appoint(Champion(config.dataset, config.category, str(made.version), earlier))
 
@@ -176,7 +158,7 @@ class Registry:
 
     def run_of(self, champion: Champion) -> str:
         """The run that a champion's checkpoint comes from."""
-        return str(self._client.get_model_version(champion.model, champion.version).run_id)
+        return self._run(champion, champion.version)
 
     def benchmark_runs(
         self, name: str, *, method: str | None, shots: int | None, seed: int | None
@@ -239,15 +221,14 @@ class Registry:
         with TemporaryDirectory() as scratch:
             folder = Path(scratch)
             try:
-                self._download(f"runs:/{run_id}/{CHECKPOINT}", folder)
+                self._download(run_id, folder)
             except (MlflowException, OSError) as error:
                 message = f"run {run_id} has no checkpoint to promote: {error}"
                 raise CheckpointError(message) from error
             return read_config(folder)
 
     def _check_backbone(self, config: CheckpointConfig, before: Champion) -> None:
-        run_id = self._client.get_model_version(before.model, before.version).run_id
-        serving = self._config(str(run_id))
+        serving = self._config(self.run_of(before))
         if serving.backbone_sha256 != config.backbone_sha256:
             raise CheckpointError(
                 f"the new checkpoint of {before.key} was fitted on backbone {config.backbone} "
@@ -283,13 +264,3 @@ class Registry:
         self._client.set_registered_model_tag(champion.model, HISTORY, history)
         self._client.set_registered_model_alias(champion.model, CHAMPION, champion.version)
         return champion
-
-
-def _champion(model: RegisteredModel) -> Champion | None:
-    version, tags = model.aliases.get(CHAMPION), model.tags
-    if version is None or DATASET not in tags:
-        return None
-    earlier = tuple(json.loads(tags.get(HISTORY, "[]")))
-    asked = tags.get(f"{FALSE_ALARMS}.{version}")
-    false_alarms = float(asked) if asked else None
-    return Champion(tags[DATASET], tags[CATEGORY], str(version), earlier, false_alarms)
