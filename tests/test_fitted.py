@@ -12,8 +12,9 @@ from PIL import Image
 from finegrain import Detector, Prediction, Verdict, fit, load
 from finegrain.backbones import encode
 from finegrain.data.images import read_rgb
+from finegrain.decision.canary import canary, check_canary
 from finegrain.detectors import make_detector
-from finegrain.errors import CheckpointError, ConfigError, ImageError
+from finegrain.errors import CheckpointError, ConfigError, ImageError, ScoreError
 from tests.conftest import PLATE, striped, write_category
 
 
@@ -41,6 +42,16 @@ def test_it_scores_as_a_detector_fitted_by_hand(fitted, good, plate, backbone):
     assert isinstance(found, Prediction)
     np.testing.assert_array_equal(found.image_scores, expected.image_scores)
     np.testing.assert_array_equal(found.anomaly_maps, expected.anomaly_maps)
+
+
+def test_what_the_canary_scored_is_kept_with_the_thresholds(fitted, tmp_path):
+    fitted.save(tmp_path / "saved")
+    kept = load(tmp_path / "saved").thresholds
+    again = float(fitted.predict([canary()]).image_scores[0])
+    assert kept.canary == pytest.approx(again, rel=1e-6)
+    check_canary(again, kept)
+    with pytest.raises(ScoreError, match="when the detector was calibrated"):
+        check_canary(2 * again, kept)
 
 
 def test_an_array_is_its_file(fitted, good):

@@ -34,6 +34,7 @@ from finegrain.data.images import decode_rgb, read_bytes
 from finegrain.data.shots import Shot
 from finegrain.decision import Verdict, judge
 from finegrain.decision.calibrate import calibrate, encoded_copies
+from finegrain.decision.canary import encoded_canary
 from finegrain.decision.thresholds import FALSE_ALARMS, Thresholds, check_false_alarms
 from finegrain.detectors import (
     Detector,
@@ -185,9 +186,9 @@ def fitting(
     detector.fit(pixels)
     yield "calibrating"
     tokens = encode(backbone, pixels, windows=detector.windows)
-    return FittedDetector(
-        detector, calibrate(detector, tokens, copies, false_alarms), shots, category
-    )
+    canary = encoded_canary(backbone, detector.windows)
+    thresholds = calibrate(detector, tokens, copies, false_alarms, canary=canary)
+    return FittedDetector(detector, thresholds, shots, category)
 
 
 def load(

@@ -12,7 +12,7 @@ from PIL import Image
 from finegrain.benchmark.grid import Grid
 from finegrain.benchmark.plan import plan, read_result, resolve
 from finegrain.benchmark.trial import Worker
-from finegrain.checkpoint import load_detector, read_config
+from finegrain.checkpoint import load_detector, read_config, read_config
 from finegrain.data import load_category
 from finegrain.data.images import read_rgb
 from finegrain.decision.thresholds import FALSE_ALARMS
@@ -45,6 +45,7 @@ def test_a_trial_leaves_result_checkpoint_and_heatmaps(trials, worker, backbone,
     test = load_test_set(category, backbone)
     again = evaluate(score_all(load_detector(result.checkpoint, backbone), test.tokens), test)
     assert again == result.scores
+    assert read_config(result.checkpoint).thresholds.canary > 0
 
 
 def test_a_listed_trial_is_fitted_on_the_listed_images(trials, worker, tmp_path):

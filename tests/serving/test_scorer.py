@@ -3,18 +3,22 @@
 import asyncio
 import gc
 import importlib
+import time
 import warnings
+from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
-from finegrain.checkpoint import save_detector
+from finegrain.checkpoint import WEIGHTS, save_detector
 from finegrain.decision import Thresholds
 from finegrain.decision.thresholds import Expected
 from finegrain.detectors import make_detector
+from finegrain.errors import InputError
 from finegrain.serving.config import ServingConfig
 from finegrain.serving.messages import EncodedImages, ReadImage, halved
 from finegrain.serving.scorer import Scorer
@@ -23,42 +27,51 @@ from tests.decision.test_decision import Tokens, tokens
 from tests.serving.test_champions import wait_until
 
 EXPECTED = Expected(-1.0, 0.2, 8.0)
+THRESHOLDS = Thresholds.of(EXPECTED, EXPECTED, 5.0)
 
 
 class Shelf:
-    """A registry of checkpoints in a folder: d/c with as many versions as were promoted."""
+    """A registry of checkpoints in a folder: d/c with as many versions as were promoted.
+
+    `away` are versions that can't be fetched at present; `fetched` are those that were asked for.
+    """
 
     def __init__(self, folder):
         self.folder, self.versions, self.asked = folder, 0, None
+        self.away, self.fetched = set(), []
         self.promote()
 
-    def promote(self):
+    def promote(self, change=lambda _folder: None, thresholds=THRESHOLDS):
         detector = make_detector("patchcore", Tokens())
         detector.fit_tokens(tokens(2, 0.1, seed=self.versions))
         version = self.versions + 1
-        save_detector(
-            detector, self.folder / str(version), dataset="d", category="c", shots=[],
-            thresholds=Thresholds.of(EXPECTED, EXPECTED, 5.0),
-        )  # fmt: skip
+        folder = self.folder / str(version)
+        save_detector(detector, folder, dataset="d", category="c", shots=[], thresholds=thresholds)
+        change(folder)
         self.versions = version  # others look on: the files come first
 
     def champion(self, dataset, category):
-        return Champion(dataset, category, str(self.versions), (), self.asked)
+        earlier = tuple(str(version) for version in range(1, self.versions))
+        return Champion(dataset, category, str(self.versions), earlier, self.asked)
 
     def champions(self):
         return {"d/c": self.champion("d", "c")}
 
     def fetch(self, _champion, version, _cache):
+        self.fetched.append(version)
+        if version in self.away:
+            raise ConnectionError("the registry is away")
         return self.folder / version
 
 
 class EncoderHandle:
-    """Tells whose tokens will come."""
+    """Sends the canary."""
 
-    class identity:  # noqa: N801
+    class encode:  # noqa: N801
         @staticmethod
-        async def remote():
-            return Tokens.name, Tokens.weights_hash
+        async def remote(images, *, preview):
+            assert (len(images), preview) == (1, False)
+            return sent(0.25)
 
 
 @pytest.fixture
@@ -108,7 +121,7 @@ def sent(values):
 def test_large_tokens_travel_as_they_are_and_no_score_is_a_refusal(shelf):
     assert sent(0.25).memories[0].dtype == np.float16
     assert (sent(1e6).memories[0] == 1e6).all()  # half precision ends at 65504
-    scorer = Scorer(shelf, (Tokens.name, Tokens.weights_hash), shelf.folder, poll_seconds=60)
+    scorer = Scorer(shelf, sent(0.25), shelf.folder, poll_seconds=60)
     try:
         slot = scorer.open("d/c")
         assert scorer.score(slot, sent(1e6)).images[0].rejected is True
@@ -120,7 +133,7 @@ def test_large_tokens_travel_as_they_are_and_no_score_is_a_refusal(shelf):
 
 
 def test_thresholds_follow_what_is_asked_without_another_load(shelf):
-    scorer = Scorer(shelf, (Tokens.name, Tokens.weights_hash), shelf.folder, poll_seconds=0.02)
+    scorer = Scorer(shelf, sent(0.25), shelf.folder, poll_seconds=0.02)
     try:
         slot = scorer.open("d/c")
         first = slot.current
@@ -137,7 +150,7 @@ def test_thresholds_follow_what_is_asked_without_another_load(shelf):
 
 
 def test_a_slot_that_nobody_holds_is_no_longer_followed(shelf):
-    scorer = Scorer(shelf, (Tokens.name, Tokens.weights_hash), shelf.folder, poll_seconds=60)
+    scorer = Scorer(shelf, sent(0.25), shelf.folder, poll_seconds=60)
     try:
         slot = scorer.open("d/c")
         assert list(scorer._slots) == ["d/c"]
@@ -159,3 +172,79 @@ def test_a_category_is_counted_by_its_address(graph, monkeypatch):
         "folder/%E8%9E%BA%E6%AF%8D%20%231", "factory/gear",
     ]  # fmt: skip
     graph.RayMeters().request("folder/螺母", 422, "")
+
+
+def spoilt_by(change):
+    """Promotes a checkpoint whose tensors are changed."""
+
+    def changed(folder):
+        state = load_file(folder / WEIGHTS)
+        save_file({name: change(value).contiguous() for name, value in state.items()},
+                  folder / WEIGHTS)  # fmt: skip
+
+    return lambda shelf: shelf.promote(changed)
+
+
+def with_canary(score):
+    return lambda shelf: shelf.promote(thresholds=replace(THRESHOLDS, canary=score))
+
+
+UNSOUND = {
+    "a wrong shape": (spoilt_by(lambda tensor: tensor[..., :-1]), "version 2 is refused: "),
+    "no number": (spoilt_by(lambda tensor: tensor / 0), "values that are not finite"),
+    "numbers beyond all": (spoilt_by(lambda tensor: tensor * 1e10), "the canary scores"),
+    "another detector": (with_canary(3.0), "and 3 when the detector was calibrated"),
+}
+
+
+@contextmanager
+def scoring(shelf, poll_seconds=0.02):
+    scorer = Scorer(shelf, sent(0.25), shelf.folder, poll_seconds)
+    try:
+        yield scorer
+    finally:
+        scorer.close()
+
+
+@pytest.mark.parametrize("fault", UNSOUND)
+def test_a_champion_that_is_not_sound_leaves_the_one_before(shelf, fault):
+    promote, told = UNSOUND[fault]
+    with scoring(shelf) as scorer:
+        slot = scorer.open("d/c")
+        promote(shelf)
+        wait_until(lambda: slot.warning)
+        assert told in slot.warning
+        assert slot.current.version == "1"
+        again = scorer.open("d/c")  # as a process that starts now
+        assert (again.current.version, again.warning) == ("1", slot.warning)
+        asked = shelf.fetched.count("2")
+        time.sleep(0.1)
+        assert shelf.fetched.count("2") == asked
+        shelf.promote()
+        wait_until(lambda: again.current.version == "3" and not again.warning)
+
+
+def test_a_champion_that_scores_the_canary_as_it_did_is_taken(shelf):
+    with scoring(shelf) as scorer:
+        then = scorer.score(scorer.open("d/c"), sent(0.25)).images[0].score
+        slot = scorer.open("d/c")
+        tenth = 0.1 * THRESHOLDS.image
+        shelf.promote(thresholds=replace(THRESHOLDS, canary=then + tenth))
+        wait_until(lambda: slot.current.version == "2")
+        shelf.promote(thresholds=replace(THRESHOLDS, canary=then + 5 * tenth))
+        wait_until(lambda: slot.warning)
+        assert slot.current.version == "2"
+
+
+def test_a_champion_that_can_t_be_read_now_is_tried_again_and_the_one_before_answers(shelf):
+    shelf.promote()
+    shelf.away = {"2"}
+    with scoring(shelf) as scorer:
+        slot = scorer.open("d/c")
+        assert slot.current.version == "1"
+        assert "version 2 can't be read now: the registry is away" in slot.warning
+        shelf.away = set()
+        wait_until(lambda: slot.current.version == "2" and not slot.warning)
+        shelf.away = {"1", "2"}
+        with pytest.raises(InputError, match="no champion of d/c can be loaded: version 1 can't"):
+            scorer.open("d/c")

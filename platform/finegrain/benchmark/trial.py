@@ -40,6 +40,7 @@ from finegrain.data.images import read_rgb
 from finegrain.data.published import published_notes
 from finegrain.data.shots import Shot, check_no_leak, drawable, file_sha256, select_shots, shots_at
 from finegrain.decision.calibrate import calibrate, encoded_copies
+from finegrain.decision.canary import encoded_canary
 from finegrain.decision.thresholds import Thresholds
 from finegrain.detectors import Detector, Prediction, detector_class, make_detector
 from finegrain.errors import CalibrationError, InputError
@@ -201,7 +202,15 @@ class Worker:
             if key not in self._copies:
                 self._copies[key] = encoded_copies(detector.backbone, image, windows=windows)
             copies.append(self._copies[key])
-        return calibrate(detector, tokens, copies, false_alarms)
+        canary = self._canary(detector.backbone, windows)
+        return calibrate(detector, tokens, copies, false_alarms, canary=canary)
+
+    def _canary(self, backbone: Backbone, windows: Windows | None) -> PatchTokens:
+        """The canary's tokens, kept as the copies are."""
+        key = ("canary", backbone.weights_hash, windows)
+        if key not in self._copies:
+            self._copies[key] = encoded_canary(backbone, windows)
+        return self._copies[key]
 
 
 def _measured(

@@ -8,7 +8,7 @@ more than parts of a line are.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +76,8 @@ def calibrate(
     tokens: PatchTokens,
     copies: Sequence[PatchTokens],
     false_alarms: float = FALSE_ALARMS,
+    *,
+    canary: PatchTokens | None = None,
 ) -> Thresholds:
     """The scores that so many of 100 good parts are expected to exceed; no guarantee.
 
@@ -86,6 +88,7 @@ def calibrate(
         tokens: of the K shots.
         copies: tokens of clearly changed copies of each.
         false_alarms: that are asked for.
+        canary: tokens of the canary, whose score is kept beside them.
 
     Raises:
         ConfigError: a number of false alarms out of its range.
@@ -101,7 +104,10 @@ def calibrate(
             for index in range(len(copies))
         ])  # fmt: skip
     scores, peaks = (expected(left_out[:, kind], own[:, kind]) for kind in (0, 1))
-    return Thresholds.of(scores, peaks, false_alarms)
+    thresholds = Thresholds.of(scores, peaks, false_alarms)
+    if canary is None:
+        return thresholds
+    return replace(thresholds, canary=float(detector.score(canary).image_scores[0]))
 
 
 def expected(left_out: npt.NDArray[np.float64], own: npt.NDArray[np.float64]) -> Expected:

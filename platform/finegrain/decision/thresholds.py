@@ -71,6 +71,7 @@ class Thresholds:
         false_alarms: of 100 good parts, that they were set for; None: as older versions did.
         scores: the image scores expected of good parts.
         peaks: the maxima of the maps expected of good parts.
+        canary: what the canary scored when they were set; see canary.py.
 
     Raises:
         ConfigError: a threshold that would accept every part, or none.
@@ -81,6 +82,7 @@ class Thresholds:
     false_alarms: float | None = None
     scores: Expected | None = None
     peaks: Expected | None = None
+    canary: float | None = None
 
     def __post_init__(self) -> None:
         if not all(0 < value < HIGHEST for value in (self.image, self.pixel)):
@@ -88,6 +90,8 @@ class Thresholds:
                 f"thresholds must lie above 0 and below {HIGHEST:g}; got {self.image} of the image "
                 f"and {self.pixel} of a pixel. Fit again"
             )
+        if self.canary is not None and not math.isfinite(self.canary):
+            raise ConfigError(f"the canary's score must be finite; got {self.canary}. Fit again")
         if self.false_alarms is not None:
             check_false_alarms(self.false_alarms)
 

@@ -2,8 +2,7 @@
 
 from functools import cache, lru_cache
 
-import numpy as np
-
+from finegrain.decision.canary import canary
 from finegrain.evaluation.figures import png
 from finegrain.factory import CATEGORIES, render
 
@@ -25,8 +24,6 @@ def example_png(category: str, name: str) -> bytes:
 
 
 @cache
-def canary() -> bytes:
-    """A small image that any category can score."""
-    ramp = np.linspace(0, 255, 64).astype(np.uint8)
-    across, down = np.meshgrid(ramp, ramp)
-    return png(np.stack([across, down, np.full_like(across, 128)], axis=-1))
+def canary_png() -> bytes:
+    """The canary's file: a small image that any category can score."""
+    return png(canary())

@@ -36,6 +36,7 @@ from finegrain.serving.config import ServingConfig
 from finegrain.serving.corrections import Corrections
 from finegrain.serving.encoder import Encoder
 from finegrain.serving.enrolment import Enrolments
+from finegrain.serving.examples import canary_png
 from finegrain.serving.fit_task import RayFitter
 from finegrain.serving.http import make_app
 from finegrain.serving.messages import EncodedImages, Refusal, ScoredImages
@@ -93,10 +94,6 @@ class EncoderReplica:
             "finegrain_batch_images", "Images encoded together.", boundaries=IMAGES
         )
 
-    def identity(self) -> tuple[str, str]:
-        """Name of the backbone and its weights' hash."""
-        return self._encoder.identity
-
     async def encode(self, images: Sequence[bytes], *, preview: bool) -> EncodedImages | Refusal:
         """A request's images, together with those of others."""
         start = time.perf_counter()
@@ -145,10 +142,10 @@ class ScorerReplica:
         """Opens a category; `multiplexed` below puts Serve's cache before it."""
         async with self._opening:
             if self._scorer is None:
-                identity = await self._encoder.identity.remote()
+                encoded = await self._encoder.encode.remote([canary_png()], preview=False)
                 config = self._config
                 registry = await asyncio.to_thread(Registry, config.tracking_uri)
-                self._scorer = Scorer(registry, identity, config.cache, config.poll_seconds)
+                self._scorer = Scorer(registry, encoded, config.cache, config.poll_seconds)
         return await asyncio.to_thread(self._scorer.open, key)
 
 

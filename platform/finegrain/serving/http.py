@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from finegrain.captions import Caption
 from finegrain.decision import Verdict
 from finegrain.serving.access import check_access, read_images
-from finegrain.serving.examples import EXAMPLES, canary, example_png
+from finegrain.serving.examples import EXAMPLES, canary_png, example_png
 from finegrain.serving.messages import Refusal
 from finegrain.serving.protocol_v2 import v2_router
 from finegrain.serving.schemas import (
@@ -191,7 +191,7 @@ def _add_health(app: FastAPI, service: ScoringService) -> None:
             message = "no category has a champion; promote a run with `finegrain promote`"
             raise ServiceError(Refusal(503, "nothing_served", message))
         champion = min(champions.values(), key=lambda c: c.key)
-        answered = await service.score(champion.dataset, champion.category, [canary()])
+        answered = await service.score(champion.dataset, champion.category, [canary_png()])
         return ReadyAnswer(
             ready=True,
             category=champion.key,

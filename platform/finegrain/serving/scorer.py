@@ -13,8 +13,9 @@ import torch
 from finegrain.backbones import RemoteBackbone
 from finegrain.checkpoint import load_detector, read_config
 from finegrain.decision import Thresholds, Verdict, decide
+from finegrain.decision.canary import check_canary
 from finegrain.detectors import Detector
-from finegrain.errors import InputError, ScoreError
+from finegrain.errors import InputError, ScoreError, first_line
 from finegrain.serving.champions import ChampionPoller, Champions
 from finegrain.serving.messages import EncodedImages, Refusal, ScoredImages
 from finegrain.serving.pictures import drawn
@@ -52,6 +53,7 @@ class Slot:
         self.dataset, self.category = dataset, category
         self.current: Loaded | None = None
         self.unservable: dict[str, str] = {}  # version -> why
+        self.unread: str | None = None  # why the newest could not be read yet; it may come back
 
     @property
     def key(self) -> str:
@@ -61,7 +63,7 @@ class Slot:
     @property
     def warning(self) -> str | None:
         """Why the newest champion is not the one that answers."""
-        return next(reversed(self.unservable.values()), None)
+        return self.unread or next(reversed(self.unservable.values()), None)
 
 
 class Scorer:
@@ -72,17 +74,18 @@ class Scorer:
 
     Args:
         registry: where champions are selected.
-        backbone: name and weights' hash of the encoder's; other checkpoints are refused.
+        canary: as the encoder sends it. Its backbone is the encoder's, and checkpoints of others
+            are refused; each detector has to score it before it serves.
         cache: folder for downloads.
         poll_seconds: how often the champions of the loaded categories are looked up.
     """
 
     def __init__(
-        self, registry: Registry, backbone: tuple[str, str], cache: Path, poll_seconds: float
+        self, registry: Registry, canary: EncodedImages, cache: Path, poll_seconds: float
     ) -> None:
         torch.set_num_threads(1)
-        self._registry = registry
-        self._backbone = RemoteBackbone(*backbone)
+        self._registry, self._canary = registry, canary
+        self._backbone = RemoteBackbone(*canary.backbone)
         self._cache = cache.expanduser()
         self._slots: WeakValueDictionary[str, Slot] = WeakValueDictionary()
         self._poller = ChampionPoller(registry, poll_seconds, self._follow)
@@ -91,7 +94,7 @@ class Scorer:
         """Load the champion of DATASET/CATEGORY.
 
         Raises:
-            CheckpointError: no champion of it can be loaded, now or earlier.
+            InputError: it has no champion, or none can be loaded, now or earlier.
         """
         dataset, _, category = key.partition("/")
         champion = self._registry.champion(dataset, category)
@@ -99,11 +102,13 @@ class Scorer:
         if champion is None:
             raise InputError(f"{key} has no champion; promote one with `finegrain promote`")
         self._take(slot, champion)
+        newest = slot.unread
         for version in reversed(champion.earlier):
             if slot.current is None:
                 self._load(slot, champion, version)
         if slot.current is None:
             raise InputError(f"no champion of {key} can be loaded: {slot.warning}")
+        slot.unread = newest
         self._slots[key] = slot
         return slot
 
@@ -165,33 +170,60 @@ class Scorer:
         now = slot.current
         if now and now.version == champion.version:
             slot.unservable.clear()
+            slot.unread = None
             if now.false_alarms != champion.false_alarms:
                 slot.current = replace(now, false_alarms=champion.false_alarms)
         elif champion.version not in slot.unservable:
             self._load(slot, champion, champion.version)
 
     def _load(self, slot: Slot, champion: Champion, version: str) -> None:
+        """Let a version answer; whatever is wrong with it, what answers now stays."""
         try:
             folder = self._registry.fetch(champion, version, self._cache)
-            config = read_config(folder)
-            if (config.dataset, config.category) != (slot.dataset, slot.category):
-                raise InputError(f"it is a checkpoint of {config.dataset}/{config.category}")
-            detector = load_detector(folder, self._backbone)
-            if detector.windows:
-                raise InputError(
-                    f"{detector.name} needs windows of the image, which the encoder does not "
-                    "send; promote a checkpoint of another method"
-                )
-            asked = champion.false_alarms if version == champion.version else None
-            slot.current = Loaded(version, detector, config.thresholds, asked)
-            log.info("%s is now version %s", champion.key, version)
         except InputError as error:
-            slot.unservable[version] = f"version {version} is refused: {error}"
-            log.error("%s: %s", champion.key, slot.unservable[version])
-        except Exception as error:  # a registry or disk that may come back: try again
-            if slot.current is None:
-                raise
-            log.warning("%s version %s can't be fetched: %s", champion.key, version, error)
+            self._refuse(slot, version, error)
+            return
+        except Exception as error:  # the registry is away; it may come back
+            self._wait(slot, version, error)
+            return
+        asked = champion.false_alarms if version == champion.version else None
+        try:
+            slot.current = self._checked(slot, version, folder, asked)
+        except (OSError, MemoryError) as error:
+            self._wait(slot, version, error)
+            return
+        except Exception as error:
+            self._refuse(slot, version, error)
+            return
+        slot.unread = None
+        log.info("%s is now version %s", slot.key, version)
+
+    def _refuse(self, slot: Slot, version: str, error: Exception) -> None:
+        """Never try the version again in this process."""
+        kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+        slot.unservable[version] = f"version {version} is refused: {kind}{first_line(error)}"
+        log.error("%s: %s", slot.key, slot.unservable[version])
+
+    def _wait(self, slot: Slot, version: str, error: Exception) -> None:
+        """Try it again at the next look."""
+        slot.unread = f"version {version} can't be read now: {first_line(error)}"
+        log.warning("%s: %s", slot.key, slot.unread)
+
+    def _checked(self, slot: Slot, version: str, folder: Path, asked: float | None) -> Loaded:
+        """A checkpoint in memory, after it has decided on the canary as on any image."""
+        config = read_config(folder)
+        if (config.dataset, config.category) != (slot.dataset, slot.category):
+            raise InputError(f"it is a checkpoint of {config.dataset}/{config.category}")
+        detector = load_detector(folder, self._backbone)
+        if detector.windows:
+            raise InputError(
+                f"{detector.name} needs windows of the image, which the encoder does not "
+                "send; promote a checkpoint of another method"
+            )
+        loaded = Loaded(version, detector, config.thresholds, asked)
+        [verdict] = _decided(loaded, self._canary)
+        check_canary(verdict.score, config.thresholds)
+        return loaded
 
 
 def _decided(loaded: Loaded, encoded: EncodedImages) -> list[Verdict]:
