@@ -12,7 +12,7 @@ from PIL import Image
 from finegrain.benchmark.grid import Grid
 from finegrain.benchmark.plan import plan, read_result, resolve
 from finegrain.benchmark.trial import Worker
-from finegrain.checkpoint import load_detector, read_config, read_config
+from finegrain.checkpoint import load_detector, read_config
 from finegrain.data import load_category
 from finegrain.data.images import read_rgb
 from finegrain.decision.thresholds import FALSE_ALARMS

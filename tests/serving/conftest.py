@@ -38,8 +38,11 @@ def champions(tmp_path_factory):
 
 
 class Server:
+    """`page` is the address for a browser, with the key."""
+
     def __init__(self, process, address, log):
         self.process, self.address, self.log = process, address, log
+        self.page = log.read_text().partition("Inspector: ")[2].split()[0]
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,19 @@
 import base64
 import io
 import json
+import os
 import re
 import shutil
 import struct
+import subprocess
 import threading
 import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
 from zlib import crc32
 
+import httpx
 import numpy as np
 import psutil
 import pytest
@@ -21,12 +27,14 @@ from finegrain.checkpoint import CONFIG, WEIGHTS
 from finegrain.data.images import decode_rgb
 from finegrain.evaluation.figures import png
 from finegrain.factory import render
+from finegrain.loopback import free_ports, is_free
 from finegrain.serving.client import Client, ScoringError
 from tests.conftest import bundled
 from tests.serving.champions import CATEGORIES, fitted, logged
 
 PCB = "/v1/categories/factory/pcb/score"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
@@ -250,7 +258,7 @@ def test_the_inspector_shows_a_verdict_after_a_click(server):
         page = browser.new_page()
         errors = []
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(server.address)
+        page.goto(server.page)
         page.select_option("#category", "factory/gear")
         page.click("[data-example='good-0']")
         page.wait_for_selector("#stage:not([hidden])")
@@ -265,6 +273,110 @@ def test_the_inspector_shows_a_verdict_after_a_click(server):
         page.locator("#status", has_text="image 1 is not an image").wait_for()
         browser.close()
     assert not errors
+
+
+ATTACK = """<img src="URL/v1/categories"><script>
+const part = "URL/v1/categories/factory/gear";
+const form = new FormData();
+form.append("image", new Blob(["x"]));
+for (const [path, options] of [["/rollback", {method: "POST"}], ["/score", {method: "POST"}],
+  ["/feedback", {method: "POST", body: form}], ["/sensitivity", {}]])
+  fetch(part + path, {mode: "no-cors", credentials: "include", ...options});
+fetch(part, {method: "DELETE"}).catch(() => {});
+</script>"""
+
+
+@contextmanager
+def web_page(text):
+    """A page on another port of this machine; gives the port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as site:
+        thread = threading.Thread(target=site.serve_forever)
+        thread.start()
+        try:
+            yield site.server_port
+        finally:
+            site.shutdown()
+            thread.join()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])  # another site, and the same
+def test_a_web_page_gets_nothing_from_the_server_of_whoever_looks_at_it(server, http, host):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright, web_page(ATTACK.replace("URL", server.address)) as port:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        page, statuses = browser.new_page(), {}
+        page.goto(server.page)  # whoever looks at it has the key in this browser
+        page.locator("#status", has_text="Ready").wait_for()
+        page.on("response", lambda response: statuses.update({response.url: response.status}))
+        page.goto(f"http://{host}:{port}/")
+        page.wait_for_load_state("networkidle")
+        browser.close()
+    asked = {url: status for url, status in statuses.items() if url.startswith(server.address)}
+    assert len(asked) == 5, asked  # all but DELETE, whose question of leave has no answer
+    assert set(asked.values()) == {403}, asked
+    listed = http.get("/v1/categories").json()["categories"]
+    assert "gear" in [one["category"] for one in listed]
+
+
+@contextmanager
+def nginx(folder, server, lines=""):
+    """A proxy as it comes, with these lines beside; gives its address."""
+    [port] = free_ports(1)
+    user = "user nobody nogroup;" if os.getuid() == 0 else ""
+    temporary = " ".join(
+        f"{kind}_temp_path {folder}/{kind};"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    (folder / "nginx.conf").write_text(f"""{user} daemon off; pid {folder}/pid; error_log stderr;
+        events {{}} http {{ access_log off; {temporary} server {{ listen 127.0.0.1:{port};
+        location / {{ proxy_pass {server.address}; {lines} }} }} }}""")
+    folder.chmod(0o755)
+    process = subprocess.Popen(
+        [NGINX, "-p", folder, "-c", folder / "nginx.conf"], stderr=subprocess.PIPE
+    )
+    try:
+        while is_free(port):
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+@pytest.mark.skipif(NGINX is None, reason="no nginx on this machine: apt-get install nginx")
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "",
+        "proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header Host $http_host;",
+        pytest.param(
+            "proxy_http_version 1.1;",
+            marks=pytest.mark.skipif(os.getuid() != 0, reason="only root starts nginx as another"),
+        ),
+    ],
+)
+def test_a_proxy_on_the_same_machine_does_not_pass_as_it(server, tmp_path, lines):
+    key = parse_qs(urlsplit(server.page).query)["key"][0]
+    with nginx(tmp_path, server, lines) as address:
+        assert httpx.get(f"{address}/healthz").status_code == 200
+        refused = httpx.get(f"{address}/v1/categories")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "forbidden")
+        shown = httpx.get(f"{address}/v1/categories", headers={"x-api-key": key})
+        assert shown.status_code == 200
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
@@ -293,7 +405,7 @@ def test_an_operator_enrols_a_part_corrects_it_and_takes_that_back(server):
             page.locator("#status", has_text="Ready").wait_for()
             return page.inner_text("#decision")
 
-        page.goto(server.address)
+        page.goto(server.page)
         page.click("#new-part")
         page.fill("#part-name", "Plate 板")
         page.set_input_files("#photo-files", [file("train", i) for i in range(2)])

@@ -1,6 +1,8 @@
 """`finegrain serve`."""
 
 import argparse
+import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -30,10 +32,21 @@ def run(args: argparse.Namespace) -> int:
     registry = Registry(settings.tracking_uri)
     if not registry.champions():
         fit_factory(registry, settings.tracking_uri)
+    query = local_query()
     with served(settings, port=args.port) as address:
-        tell(f"Inspector: {address}/   API: {address}/docs   (Ctrl-C stops)")
+        tell(f"Inspector: {address}/{query}   API: {address}/docs   (Ctrl-C stops)")
         signal.pause()
     return 0
+
+
+def local_query() -> str:
+    """`?key=...` for a browser, with a new key; nothing where the user has set keys, or none."""
+    from finegrain.serving.config import API_KEY, KEYS_FILE, LOCAL_KEY
+
+    if API_KEY in os.environ or KEYS_FILE in os.environ:
+        return ""
+    os.environ[LOCAL_KEY] = secrets.token_urlsafe(16)
+    return f"?key={os.environ[LOCAL_KEY]}"
 
 
 def fit_factory(registry: "Registry", uri: str) -> None:

@@ -1,189 +1,107 @@
-"""Who may ask, and how much they may send."""
+"""Who may ask: by a key, or from this machine."""
 
-import asyncio
-import hmac
-import ipaddress
 import os
-from collections.abc import Collection
-from dataclasses import dataclass
 
-from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.types import Message
+from starlette.requests import HTTPConnection, Request
 
-from finegrain.serving.config import API_KEY, ServingConfig
+from finegrain.serving.config import API_KEY
+from finegrain.serving.keys import LOCAL, KeyRing, same
 from finegrain.serving.messages import Refusal
+from finegrain.serving.peer import is_loopback, user_at, was_forwarded
 from finegrain.serving.service import ServiceError
-
-RAW_TYPES = ("application/octet-stream", "")
 
 
 def check_access(request: Request) -> None:
-    """The API key where one is set; where none is, only this machine may ask.
-
-    A keyless server also refuses a foreign Host, so that a web page elsewhere can't reach it
-    through a name that resolves to loopback.
+    """A known key where keys are set; where none is, only programs and pages of this machine.
 
     Raises:
-        ServiceError: 401 or 403.
+        ServiceError: 401, 403, or 429 beyond the key's own limit.
     """
-    expected = os.environ.get(API_KEY)
-    if expected:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        given = request.headers.get("x-api-key") or (token if scheme.lower() == "bearer" else "")
-        if not hmac.compare_digest(given.encode(), expected.encode()):
-            message = "send the API key as X-API-Key or as Authorization: Bearer KEY"
-            raise ServiceError(Refusal(401, "unauthorized", message))
+    ring: KeyRing = request.app.state.keys
+    request.state.asker = asker(request, ring)
+    if request.state.asker:
         return
-    host = request.headers.get("host", "").rsplit(":", 1)[0].strip("[]")
-    client = request.client.host if request.client else ""
-    forwarded = "x-forwarded-for" in request.headers or "forwarded" in request.headers
-    if forwarded or not (_is_loopback(client) and _is_loopback(host)):
-        message = f"only loopback may ask without a key; set {API_KEY} for the server"
+    if ring.known():
+        message = "send the API key as X-API-Key or as Authorization: Bearer KEY"
+        raise ServiceError(Refusal(401, "unauthorized", message))
+    _check_machine(request)
+    _check_own_page(request)
+    if ring.local and _from_browser(request) and not _same_cookie(request, ring.local):
+        message = "open the address that the server printed when it began: it has the key"
+        raise ServiceError(Refusal(401, "unauthorized", message))
+
+
+def asker(request: HTTPConnection, ring: KeyRing) -> str | None:
+    """The name of the key that a request shows; None where it shows none that is known."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    shown = request.headers.get("x-api-key") or (token if scheme.lower() == "bearer" else "")
+    given = shown.strip(" \t").encode("latin-1")  # as it came
+    if ring.local and same(given, ring.local):
+        return LOCAL
+    return ring.name_of(given)
+
+
+def check_may_change(request: Request) -> None:
+    """ServiceError 403 where the key may score, but change no part; after `check_access`."""
+    ring: KeyRing = request.app.state.keys
+    key = ring.known().get(request.state.asker or "")
+    if key and not key.changes and request.method != "GET":
+        message = f"the key of {request.state.asker} may score, but change no part"
         raise ServiceError(Refusal(403, "forbidden", message))
 
 
-def check_own_page(request: Request) -> None:
-    """Where there is no key, refuse what another site's page asks for: it could change parts.
-
-    A browser lets any page post a form to loopback, and names that page as Origin.
-
-    Raises:
-        ServiceError: 403.
-    """
-    origin = request.headers.get("origin")
-    if os.environ.get(API_KEY) or origin is None:
-        return
-    if origin.partition("://")[2] != request.headers.get("host"):
-        raise ServiceError(Refusal(403, "forbidden", f"a page of {origin} may not change parts"))
-
-
 def asked_by(request: Request) -> str:
-    """By which right a request came, for the record."""
-    if os.environ.get(API_KEY):
-        return "API key"
-    return request.client.host if request.client else "unknown"
+    """The name of the key that a request came with, or the address that it came from."""
+    return request.state.asker or (request.client.host if request.client else "unknown")
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def local_cookie(request: Request) -> str:
+    """The name of the cookie with the local key: a browser has one for all ports of a host."""
+    return f"finegrain-{request.url.port or 80}"
 
 
-async def read_body(request: Request, config: ServingConfig) -> bytes:
-    """The request's body; errors as for `limited`."""
-    return await limited(request, config).body()
+def _check_machine(request: Request) -> None:
+    """ServiceError 403 for what does not come from this machine, as far as that can be seen.
 
-
-def limited(request: Request, config: ServingConfig) -> Request:
-    """The request, whose body has to keep within the limits.
-
-    Starlette's RequestBodyLimitMiddleware would answer a declared length in plain text.
-
-    Raises:
-        ServiceError: 413 as soon as the body is too long, 408 where it does not arrive, 415 where
-            it is compressed.
+    A foreign Host is one too: a web page elsewhere reaches loopback through a name that resolves
+    to it. So is what a proxy passes on, wherever it says that comes from; one that is silent about
+    it speaks HTTP/1.0, or is run by another user.
     """
-    limit = config.max_body_bytes
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("", "identity"):
-        message = f"the body is encoded by {encoding}, which is not taken; send it as it is"
-        raise ServiceError(Refusal(415, "content_encoding", message))
-    too_long = ServiceError(
-        Refusal(
-            413,
-            "body_size",
-            f"the body has more than {limit:,} bytes, the most taken (max_body_bytes)",
-        )
-    )
-    declared = request.headers.get("content-length", "0")
-    if not declared.isdecimal():
-        raise ServiceError(Refusal(400, "bad_length", f"Content-Length is {declared!r}"))
-    if int(declared) > limit:
-        raise too_long
-    size, deadline = 0, asyncio.get_running_loop().time() + config.body_timeout_s
-
-    async def receive() -> Message:
-        nonlocal size
-        try:
-            async with asyncio.timeout_at(deadline):
-                message = await request.receive()
-        except TimeoutError as error:
-            late = f"the body did not arrive within {config.body_timeout_s:g} s (body_timeout_s)"
-            raise ServiceError(Refusal(408, "body_timeout", late)) from error
-        size += len(message.get("body", b""))
-        if size > limit:
-            raise too_long
-        return message
-
-    return Request(request.scope, receive)
-
-
-async def read_images(request: Request, config: ServingConfig) -> list[bytes]:
-    """The images of a multipart form, or the one that is the body.
-
-    Raises:
-        ServiceError: 413, 415, or 422 for a form that can't be read.
-    """
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    multipart = content_type == "multipart/form-data"
-    if not (multipart or content_type.startswith("image/") or content_type in RAW_TYPES):
+    host = request.headers.get("host", "").rsplit(":", 1)[0].strip("[]")
+    peer, port = request.client or ("", 0)
+    if was_forwarded(request.headers) or not (is_loopback(peer) and is_loopback(host)):
+        message = f"only loopback may ask without a key; set {API_KEY} for the server"
+        raise ServiceError(Refusal(403, "forbidden", message))
+    user, strict = user_at(port), bool(request.app.state.keys.local)
+    ours = user == os.getuid() or (user is None and not strict)
+    if not ours or request.scope.get("http_version") == "1.0":
         message = (
-            f"content type {content_type} is not taken; send an image as the body "
-            "(image/png, image/jpeg, ...) or several as multipart/form-data"
+            "only programs of the server's own user may ask without a key, and no proxy; "
+            f"set {API_KEY} for the server"
         )
-        raise ServiceError(Refusal(415, "content_type", message))
-    if multipart:
-        return (await read_form(request, config, config.max_images)).images
-    body = await read_body(request, config)
-    return [body] if body else []
+        raise ServiceError(Refusal(403, "forbidden", message))
 
 
-@dataclass(frozen=True)
-class Form:
-    """A multipart form: its files, and its other fields by name.
+def _check_own_page(request: Request) -> None:
+    """ServiceError 403 for what a browser asks for another page than ours.
 
-    Args:
-        images: contents of all files but those that `texts` has.
-        texts: fields, and files that were asked for as texts.
+    Any page may let a browser send a form to loopback, or load a picture from it.
     """
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if site is None:  # an old browser, or none
+        foreign = origin is not None and origin.partition("://")[2] != request.headers.get("host")
+    else:
+        foreign = site not in ("same-origin", "none")
+    if foreign:
+        message = f"a page of {origin or 'another site'} may not ask this server"
+        raise ServiceError(Refusal(403, "forbidden", message))
 
-    images: list[bytes]
-    texts: dict[str, bytes]
+
+def _from_browser(request: Request) -> bool:
+    """Whether the request has a mark that every browser leaves, and that no page can take off."""
+    marked = any(name.startswith("sec-fetch-") for name in request.headers)
+    return marked or "mozilla" in request.headers.get("user-agent", "").lower()
 
 
-async def read_form(
-    request: Request, config: ServingConfig, most: int, texts: Collection[str] = ()
-) -> Form:
-    """The request's form.
-
-    Args:
-        request: with a multipart body.
-        config: with the limits.
-        most: images.
-        texts: names of fields that may come as a file and are no image.
-
-    Raises:
-        ServiceError: as for `limited`, or 422 for a form that can't be read.
-    """
-    try:
-        files = most + len(texts) + 1
-        async with limited(request, config).form(max_files=files, max_fields=20) as form:
-            parts = form.multi_items()
-            images = [p for name, p in parts if isinstance(p, UploadFile) and name not in texts]
-            others = {
-                name: await part.read() if isinstance(part, UploadFile) else part.encode()
-                for name, part in parts
-                if name in texts or isinstance(part, str)
-            }
-            return Form([await image.read() for image in images], others)
-    except HTTPException as error:  # Starlette's word on a form that it does not take
-        if "Too many files" in error.detail:
-            message = f"more than {most} images in one request"
-            raise ServiceError(Refusal(413, "too_many_images", message)) from error
-        raise ServiceError(Refusal(422, "bad_form", f"the form: {error.detail}")) from error
+def _same_cookie(request: Request, key: str) -> bool:
+    return same(request.cookies.get(local_cookie(request), "").encode(), key)

@@ -11,7 +11,9 @@ from finegrain.data.images import MAX_BYTES, MAX_PIXELS
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
-API_KEY = "FINEGRAIN_API_KEY"  # environment variable of the head
+# Environment variables of the head.
+API_KEY, KEYS_FILE = "FINEGRAIN_API_KEY", "FINEGRAIN_API_KEYS"
+LOCAL_KEY = "FINEGRAIN_LOCAL_KEY"  # made by `finegrain serve` where there is neither
 
 
 def _renamed(name: str, before: str, default: Any) -> Any:

@@ -7,13 +7,15 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
 from finegrain.captions import Caption
 from finegrain.decision import Verdict
-from finegrain.serving.access import check_access, read_images
+from finegrain.serving.access import check_access, local_cookie
+from finegrain.serving.bodies import read_images
 from finegrain.serving.examples import EXAMPLES, canary_png, example_png
+from finegrain.serving.keys import KeyRing, same
 from finegrain.serving.messages import Refusal
 from finegrain.serving.protocol_v2 import v2_router
 from finegrain.serving.schemas import (
@@ -55,6 +57,7 @@ def make_app(service: ScoringService, parts: APIRouter | None = None) -> FastAPI
         version=version("finegrain"),
         description="Few-shot visual anomaly detection: scores, decisions and their reasons.",
     )
+    app.state.keys = KeyRing()
     _add_errors(app, service)
     _add_scoring(app, service)
     _add_health(app, service)
@@ -215,8 +218,13 @@ def _add_page(app: FastAPI) -> None:
         return Response(contents[name], media_type=kinds[name], headers=headers)
 
     @app.get("/", include_in_schema=False)
-    async def page() -> Response:
-        return file("inspector.html")
+    async def page(request: Request, key: str | None = None) -> Response:
+        local = app.state.keys.local
+        if not (key and local and same(key.encode(), local)):
+            return file("inspector.html")
+        moved = RedirectResponse("/", 303)  # without the key, which is in no history then
+        moved.set_cookie(local_cookie(request), local, httponly=True, samesite="strict")
+        return moved
 
     @app.get("/{name}.{suffix}", include_in_schema=False)
     async def part(name: str, suffix: str) -> Response:

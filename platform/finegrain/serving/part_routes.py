@@ -11,7 +11,8 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
 
 from finegrain.decision.thresholds import FALSE_ALARMS
-from finegrain.serving.access import Form, asked_by, check_access, check_own_page, read_form
+from finegrain.serving.access import asked_by, check_access, check_may_change
+from finegrain.serving.bodies import Form, read_form
 from finegrain.serving.corrections import Box, Correction, Corrections
 from finegrain.serving.enrolment import Enrolment, checked_name
 from finegrain.serving.messages import Refusal
@@ -39,8 +40,8 @@ def _form(required: list[str], **fields: Any) -> dict[str, Any]:
 
 
 def part_router(parts: Parts, corrections: Corrections, sensitivities: Sensitivities) -> APIRouter:
-    """All of them; each needs the key, where there is one, or loopback and our own page."""
-    guarded = [Depends(check_access), Depends(check_own_page)]
+    """All of them; each needs a key that may change parts, where there are keys."""
+    guarded = [Depends(check_access), Depends(check_may_change)]
     router = APIRouter(tags=["parts"], dependencies=guarded)
     _add_enrolment(router, parts)
     _add_corrections(router, parts, corrections)

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from finegrain.data.masks import MAP_SIZE
 from finegrain.decision import Verdict
 from finegrain.evaluation.figures import png
-from finegrain.serving.access import read_body
+from finegrain.serving.bodies import read_body
 from finegrain.serving.config import ServingConfig
 from finegrain.serving.messages import Refusal
 from finegrain.serving.service import ScoringService, ServiceError

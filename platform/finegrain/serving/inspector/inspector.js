@@ -10,7 +10,8 @@ const say = (text) => { el("status").textContent = text; };
 
 function headers(extra = {}) {
   const key = el("key").value;
-  return key ? { ...extra, "X-API-Key": key } : extra;
+  const bytes = String.fromCharCode(...new TextEncoder().encode(key)); // headers hold bytes
+  return key ? { ...extra, "X-API-Key": bytes } : extra;
 }
 
 /** The path of the chosen part, or of another. */
