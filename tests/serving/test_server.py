@@ -275,7 +275,7 @@ def test_the_inspector_shows_a_verdict_after_a_click(server):
     assert not errors
 
 
-ATTACK = """<img src="URL/v1/categories"><script>
+ATTACK = """<script>
 const part = "URL/v1/categories/factory/gear";
 const form = new FormData();
 form.append("image", new Blob(["x"]));
@@ -317,15 +317,16 @@ def test_a_web_page_gets_nothing_from_the_server_of_whoever_looks_at_it(server, 
 
     with sync_playwright() as playwright, web_page(ATTACK.replace("URL", server.address)) as port:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        page, statuses = browser.new_page(), {}
-        page.goto(server.page)  # whoever looks at it has the key in this browser
-        page.locator("#status", has_text="Ready").wait_for()
+        context, statuses = browser.new_context(), {}
+        own, page = context.new_page(), context.new_page()
+        own.goto(server.page)  # whoever looks at the other has the key in this browser
+        own.locator("#status", has_text="Ready").wait_for()
         page.on("response", lambda response: statuses.update({response.url: response.status}))
         page.goto(f"http://{host}:{port}/")
         page.wait_for_load_state("networkidle")
         browser.close()
     asked = {url: status for url, status in statuses.items() if url.startswith(server.address)}
-    assert len(asked) == 5, asked  # all but DELETE, whose question of leave has no answer
+    assert len(asked) == 4, asked  # not DELETE, for which a browser asks leave first
     assert set(asked.values()) == {403}, asked
     listed = http.get("/v1/categories").json()["categories"]
     assert "gear" in [one["category"] for one in listed]
