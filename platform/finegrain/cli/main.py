@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from finegrain.cli import (
     ablations,
+    audit,
     benchmark,
     caption,
     check,
@@ -42,6 +43,7 @@ COMMANDS = (
     tables.COMMAND,
     compare.COMMAND,
     promote.COMMAND,
+    audit.COMMAND,
     serve.COMMAND,
     feedback.COMMAND,
     score.COMMAND,

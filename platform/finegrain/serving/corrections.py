@@ -90,13 +90,13 @@ class Corrections:
         if said.kind == "missed":
             return feedback, None
         try:
-            order = await from_registry(lambda: self._with_more(champion, image))
+            order = await from_registry(lambda: self._with_more(champion, image, said.who))
         except InputError as error:
             message = f"the image is kept as feedback, but there is no new version: {error}"
             raise ServiceError(Refusal(409, "no_version", message)) from error
         return feedback, await self._enrolments.begin(order)
 
-    def _with_more(self, champion: Champion, image: bytes) -> Order:
+    def _with_more(self, champion: Champion, image: bytes, by: str) -> Order:
         """The champion's own fit, on one photo more; InputError where it can't be done again."""
         limits = self._service.config
         folder = self._registry.fetch(champion, champion.version, limits.cache.expanduser())
@@ -117,6 +117,7 @@ class Corrections:
             config.seed,
             _asked_of(champion, config),
             before=champion.version,
+            by=by,
         )
 
     def _photos(self, champion: Champion, shots: Sequence[Shot]) -> list[bytes]:

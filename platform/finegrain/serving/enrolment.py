@@ -37,6 +37,7 @@ class Order:
         seed: of all randomness.
         false_alarms: among 100 good parts, that the thresholds are calibrated for.
         before: version of its champion when it was ordered; None where it had none.
+        by: who ordered it, for the record.
     """
 
     dataset: str
@@ -47,6 +48,7 @@ class Order:
     seed: int = 0
     false_alarms: float = FALSE_ALARMS
     before: str | None = None
+    by: str | None = None
 
     @property
     def key(self) -> str:

@@ -112,4 +112,4 @@ def _register(order: Order, config: ServingConfig, folder: Path) -> str:
         "backbone": config.backbone,
     }
     run = PartRuns(config.tracking_uri).record(order.key, folder, asked | counts, {})
-    return registry.promote(run).version
+    return registry.promote(run, by=order.by, what="enrolled").version

@@ -78,7 +78,8 @@ def _add_enrolment(router: APIRouter, parts: Parts) -> None:
         form = await _form_of(request, parts)
         method = form.texts.get("method", b"").decode(errors="replace")
         caption, alarms = form.texts.get("caption") or None, form.texts.get("false_alarms")
-        wish = Wish(form.images, method or None, caption, _number(alarms, FALSE_ALARMS))
+        alarms_asked = _number(alarms, FALSE_ALARMS)
+        wish = Wish(form.images, method or None, caption, alarms_asked, asked_by(request))
         return _begun(await parts.enrol(dataset, category, wish, before))
 
     @router.get(
@@ -172,19 +173,23 @@ def _add_sensitivity(router: APIRouter, sensitivities: Sensitivities) -> None:
         return SensitivityAnswer.of(await sensitivities.look(dataset, category))
 
     @router.put(f"{PART}/sensitivity")
-    async def change(dataset: str, category: str, wish: SensitivityWish) -> CategoryAnswer:
+    async def change(
+        request: Request, dataset: str, category: str, wish: SensitivityWish
+    ) -> CategoryAnswer:
         """Ask the champion for another number of false alarms, without a fit."""
-        changed = await sensitivities.change(dataset, category, wish.false_alarms)
+        changed = await sensitivities.change(
+            dataset, category, wish.false_alarms, asked_by(request)
+        )
         return CategoryAnswer.of(changed)
 
 
 def _add_moves(router: APIRouter, parts: Parts) -> None:
     @router.post(f"{PART}/rollback")
-    async def rollback(dataset: str, category: str) -> CategoryAnswer:
+    async def rollback(request: Request, dataset: str, category: str) -> CategoryAnswer:
         """Take the last promotion back: the version before answers again."""
-        return CategoryAnswer.of(await parts.rollback(dataset, category))
+        return CategoryAnswer.of(await parts.rollback(dataset, category, asked_by(request)))
 
     @router.delete(PART)
-    async def withdraw(dataset: str, category: str) -> CategoryAnswer:
+    async def withdraw(request: Request, dataset: str, category: str) -> CategoryAnswer:
         """Serve the part no longer. Its versions stay in the registry."""
-        return CategoryAnswer.of(await parts.withdraw(dataset, category))
+        return CategoryAnswer.of(await parts.withdraw(dataset, category, asked_by(request)))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 
 from finegrain.backbones import check_backbone
@@ -23,12 +24,16 @@ MOST_CAPTION_BYTES = 64 * 2**10
 
 @dataclass(frozen=True)
 class Wish:
-    """How a part is to be fitted; `caption` as YAML or JSON, `false_alarms` of 100 good parts."""
+    """How a part is to be fitted; `caption` as YAML or JSON, `false_alarms` of 100 good parts.
+
+    `by` is who wishes it, for the record.
+    """
 
     photos: Sequence[bytes]
     method: str | None = None
     caption: bytes | None = None
     false_alarms: float = FALSE_ALARMS
+    by: str | None = None
 
 
 class Parts:
@@ -86,16 +91,17 @@ class Parts:
             options,
             false_alarms=wish.false_alarms,
             before=before.version if before else None,
+            by=wish.by,
         )
         return await self.enrolments.begin(order)
 
-    async def rollback(self, dataset: str, category: str) -> Champion:
+    async def rollback(self, dataset: str, category: str, by: str | None = None) -> Champion:
         """The champion before; ServiceError 404 or 409 where there is none."""
-        return await self._move(dataset, category, self._registry.rollback)
+        return await self._move(dataset, category, partial(self._registry.rollback, by=by))
 
-    async def withdraw(self, dataset: str, category: str) -> Champion:
+    async def withdraw(self, dataset: str, category: str, by: str | None = None) -> Champion:
         """Serve the part no longer; its versions stay. ServiceError 404 where it is not served."""
-        return await self._move(dataset, category, self._registry.withdraw)
+        return await self._move(dataset, category, partial(self._registry.withdraw, by=by))
 
     async def _move(
         self, dataset: str, category: str, move: Callable[[str, str], Champion]

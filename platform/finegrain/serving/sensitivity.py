@@ -76,7 +76,9 @@ class Sensitivities:
         assert asked is not None  # by `at`, which made them
         return Sensitivity(champion.version, asked, tipping)
 
-    async def change(self, dataset: str, category: str, false_alarms: float) -> Champion:
+    async def change(
+        self, dataset: str, category: str, false_alarms: float, by: str | None = None
+    ) -> Champion:
         """Ask a part's champion for so many false alarms; the scorers follow within seconds.
 
         Raises:
@@ -89,7 +91,7 @@ class Sensitivities:
             thresholds.at(false_alarms)
         except ConfigError as error:
             raise ServiceError(Refusal(422, "bad_false_alarms", str(error))) from error
-        changed = await from_registry(lambda: self._registry.ask(champion, false_alarms))
+        changed = await from_registry(lambda: self._registry.ask(champion, false_alarms, by=by))
         await self._refresh()
         return changed
 

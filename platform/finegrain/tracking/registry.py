@@ -9,6 +9,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 from mlflow.artifacts import download_artifacts
 from mlflow.entities import Run
@@ -19,6 +20,7 @@ from finegrain.checkpoint import CONFIG, WEIGHTS, CheckpointConfig, read_config
 from finegrain.detectors import Detector, detector_class
 from finegrain.errors import CheckpointError, ConfigError
 from finegrain.files import new_directory
+from finegrain.tracking.audit import What, note
 from finegrain.tracking.best import BestRun, best_by_category, category_key
 from finegrain.tracking.champion import (
     CATEGORY,
@@ -35,6 +37,7 @@ from finegrain.tracking.champion import (
 )
 from finegrain.tracking.mlmodel import MLMODEL, write_mlmodel
 from finegrain.tracking.runs import EXPERIMENT, open_client, trial_runs
+from finegrain.tracking.signing import SIGNATURE, Signer, Statement, Trust, digest
 
 
 def check_servable(config: CheckpointConfig) -> None:
@@ -54,13 +57,20 @@ def check_servable(config: CheckpointConfig) -> None:
 class Registry:
     """Champions: read by the server, moved by whoever promotes. MlflowException goes up.
 
+    Each change is noted in the record of audit.py before it is made, with who makes it: `by`, or
+    whose key or command it is where that is None.
+
     Args:
         uri: of the tracking server or database.
+
+    Raises:
+        ConfigError: a key of signing.py is named and can't be read.
     """
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
         self._client = open_client(uri)
+        self._signer, self._trust = Signer(), Trust()
 
     def champions(self) -> dict[str, Champion]:
         """All champions by DATASET/CATEGORY, in one question to the registry."""
@@ -87,17 +97,21 @@ class Registry:
         return found if mine else None  # a-b/c and a/b-c have one model's name
 
     def fetch(self, champion: Champion, version: str, folder: Path) -> Path:
-        """The checkpoint of a version, downloaded below the folder unless it lies there."""
-        run = self._run(champion, version)
+        """The checkpoint of a version, downloaded below the folder unless it lies there.
+
+        Raises:
+            CheckpointError: it is none of its own run's, or not signed by whom we trust.
+        """
+        stored = self._client.get_model_version(champion.model, version)
+        run = run_behind(stored)
         target = folder / sha256(f"{champion.model} {version} {run}".encode()).hexdigest()
         if not target.is_dir():
             with new_directory(target) as scratch:
                 self._download(run, scratch)
+        if self._trust.demanded:
+            statement = Statement(champion.model, version, run, digest(target))
+            self._trust.check(statement, stored.tags.get(SIGNATURE))
         return target
-
-    def _run(self, champion: Champion, version: str) -> str:
-        """The run behind a version; CheckpointError where it names anything else."""
-        return run_behind(self._client.get_model_version(champion.model, version))
 
     def _download(self, run_id: str, folder: Path) -> None:
         """The files of a run's checkpoint, and whatever else lies beside them is left there."""
@@ -107,18 +121,29 @@ class Registry:
                 found = download_artifacts(uri, dst_path=scratch, tracking_uri=self._uri)
                 shutil.copyfile(found, folder / name)
 
-    def promote(self, run_id: str, *, other_backbone: bool = False) -> Champion:
+    def promote(
+        self,
+        run_id: str,
+        *,
+        other_backbone: bool = False,
+        by: str | None = None,
+        what: Literal["promoted", "enrolled"] = "promoted",
+    ) -> Champion:
         """Register a run's checkpoint and make it the champion of its category.
 
         Args:
             run_id: of a trial.
             other_backbone: whether it may be fitted on another backbone than the champion.
+            by: who does it.
+            what: is done, for the record.
 
         Raises:
             CheckpointError: the run has no whole checkpoint, one that no server can score with, or
                 one for another backbone.
+            ConfigError: what is served here has to be signed, and there is no key to sign with.
         """
-        config = self._config(run_id)
+        self._signer.check_trusted(self._trust)
+        config, files = self._described(run_id)
         check_servable(config)
         before = self.champion(config.dataset, config.category)
         if before and not other_backbone:
@@ -128,37 +153,47 @@ class Registry:
             self._open_model(name, config)
         self._make_model(run_id)
         made = self._client.create_model_version(name, source=checkpoint_uri(run_id), run_id=run_id)
+        version = str(made.version)
+        if signature := self._signer.sign(Statement(name, version, run_id, files)):
+            self._client.set_model_version_tag(name, version, SIGNATURE, signature)
         earlier = (*before.earlier, before.version) if before else ()
-        return self._appoint(Champion(config.dataset, config.category, str(made.version), earlier))
+        champion = Champion(config.dataset, config.category, version, earlier)
+        self._note(champion, what, by, before.version if before else None, version)
+        return self._appoint(champion)
 
-    def rollback(self, dataset: str, category: str) -> Champion:
+    def rollback(self, dataset: str, category: str, *, by: str | None = None) -> Champion:
         """Take the last promotion back; ConfigError where there is none to take back."""
         now = self.champion(dataset, category)
         if now is None or not now.earlier:
             raise ConfigError(f"{dataset}/{category} has no earlier champion to go back to")
         *earlier, version = now.earlier
+        self._note(now, "rolled back", by, now.version, version)
         return self._appoint(Champion(dataset, category, version, tuple(earlier)))
 
-    def withdraw(self, dataset: str, category: str) -> Champion:
+    def withdraw(self, dataset: str, category: str, *, by: str | None = None) -> Champion:
         """Let a category have no champion; its versions stay. ConfigError where it has none."""
         now = self.champion(dataset, category)
         if now is None:
             raise ConfigError(f"{dataset}/{category} has no champion to withdraw")
+        self._note(now, "withdrawn", by, now.version, None)
         self._client.delete_registered_model_alias(now.model, CHAMPION)
         return now
 
-    def ask(self, champion: Champion, false_alarms: float) -> Champion:
+    def ask(self, champion: Champion, false_alarms: float, *, by: str | None = None) -> Champion:
         """Let a champion raise so many false alarms among 100 good parts; stays with its version.
 
         The caller has to know that its thresholds can do that.
         """
         tag = f"{FALSE_ALARMS}.{champion.version}"
+        asked = champion.false_alarms
+        before = None if asked is None else f"{asked:g}"  # None: as it was fitted
+        self._note(champion, "false alarms", by, before, f"{false_alarms:g}")
         self._client.set_registered_model_tag(champion.model, tag, f"{false_alarms:g}")
         return replace(champion, false_alarms=false_alarms)
 
     def run_of(self, champion: Champion) -> str:
         """The run that a champion's checkpoint comes from."""
-        return self._run(champion, champion.version)
+        return run_behind(self._client.get_model_version(champion.model, champion.version))
 
     def benchmark_runs(
         self, name: str, *, method: str | None, shots: int | None, seed: int | None
@@ -216,8 +251,13 @@ class Registry:
             write_mlmodel(Path(scratch) / CHECKPOINT)
             self._client.log_artifacts(run_id, str(Path(scratch) / CHECKPOINT), CHECKPOINT)
 
-    def _config(self, run_id: str) -> CheckpointConfig:
-        """What the run's checkpoint says of itself."""
+    def _note(
+        self, champion: Champion, what: What, by: str | None, before: str | None, after: str | None
+    ) -> None:
+        note(self._client, champion.key, what, by or self._signer.who(), before, after)
+
+    def _described(self, run_id: str) -> tuple[CheckpointConfig, str]:
+        """What the run's checkpoint says of itself, and the digest of its files."""
         with TemporaryDirectory() as scratch:
             folder = Path(scratch)
             try:
@@ -225,10 +265,10 @@ class Registry:
             except (MlflowException, OSError) as error:
                 message = f"run {run_id} has no checkpoint to promote: {error}"
                 raise CheckpointError(message) from error
-            return read_config(folder)
+            return read_config(folder), digest(folder)
 
     def _check_backbone(self, config: CheckpointConfig, before: Champion) -> None:
-        serving = self._config(self.run_of(before))
+        serving, _ = self._described(self.run_of(before))
         if serving.backbone_sha256 != config.backbone_sha256:
             raise CheckpointError(
                 f"the new checkpoint of {before.key} was fitted on backbone {config.backbone} "
