@@ -22,7 +22,7 @@ from finegrain.data.images import read_mask
 from finegrain.decision import Thresholds
 from finegrain.evaluation.figures import png
 from finegrain.serving import sensitivity
-from finegrain.serving.config import API_KEY, ServingConfig
+from finegrain.serving.config import API_KEY, KEYS_FILE, ServingConfig
 from finegrain.serving.corrections import Corrections
 from finegrain.serving.enrolment import Enrolments, Order, State, Step, checked_name
 from finegrain.serving.fit_part import fit_part
@@ -33,6 +33,7 @@ from finegrain.serving.parts import Parts
 from finegrain.serving.sensitivity import Sensitivities
 from finegrain.serving.service import ScoringService, ServiceError
 from finegrain.tracking import PartRuns, Registry
+from finegrain.tracking.audit import changes
 from tests.conftest import striped
 from tests.databases import new_database
 from tests.serving.test_service import FakeGraph, NoMeters, no_sleep
@@ -386,6 +387,20 @@ def test_a_part_that_exists_is_only_replaced_on_request_and_comes_back(plate):
     assert plate.registry.champions() == {}
     assert plate.ask("DELETE", PLATE).status_code == 404
     assert plate.enrolled(data={"method": "patchcore"})[-1]["version"] == "3"
+    assert [(c.what, c.who, c.after) for c in changes(plate.uri, "own/plate")[-4:]] == [
+        ("enrolled", "127.0.0.1", "2"), ("rolled back", "127.0.0.1", "1"),
+        ("withdrawn", "127.0.0.1", None), ("enrolled", "127.0.0.1", "3"),
+    ]  # fmt: skip
+
+
+def test_a_key_for_scoring_alone_changes_no_part(plate, tmp_path, monkeypatch):
+    (tmp_path / "keys").write_text("line: {keys: [one], changes: false}\nlead: {keys: [two]}\n")
+    monkeypatch.setenv(KEYS_FILE, str(tmp_path / "keys"))
+    for method, url in (("DELETE", PLATE), ("POST", f"{PLATE}/rollback"), ("POST", PLATE)):
+        answer = plate.ask(method, url, headers={"x-api-key": "one"})
+        assert (answer.status_code, "change no part" in answer.text) == (403, True)
+    assert plate.ask("DELETE", PLATE, headers={"x-api-key": "two"}).status_code == 200
+    assert changes(plate.uri)[-1].who == "lead"
 
 
 def test_a_good_part_joins_the_photos_and_a_missed_defect_the_feedback(plate, tmp_path, capsys):
@@ -491,7 +506,7 @@ def test_what_was_fitted_before_cannot_be_asked(plate, monkeypatch):
 
 @contextmanager
 def away(site, monkeypatch):
-    def refuses(*_):
+    def refuses(*_, **__):
         raise ConnectionError("refused")
 
     with monkeypatch.context() as patch:

@@ -64,6 +64,10 @@ class Shelf:
         return self.folder / version
 
 
+def config_of(shelf, poll_seconds=0.02, **settings):
+    return ServingConfig(cache=shelf.folder, poll_seconds=poll_seconds, **settings)
+
+
 class EncoderHandle:
     """Sends the canary."""
 
@@ -121,7 +125,7 @@ def sent(values):
 def test_large_tokens_travel_as_they_are_and_no_score_is_a_refusal(shelf):
     assert sent(0.25).memories[0].dtype == np.float16
     assert (sent(1e6).memories[0] == 1e6).all()  # half precision ends at 65504
-    scorer = Scorer(shelf, sent(0.25), shelf.folder, poll_seconds=60)
+    scorer = Scorer(shelf, sent(0.25), config_of(shelf, poll_seconds=60))
     try:
         slot = scorer.open("d/c")
         assert scorer.score(slot, sent(1e6)).images[0].rejected is True
@@ -133,7 +137,7 @@ def test_large_tokens_travel_as_they_are_and_no_score_is_a_refusal(shelf):
 
 
 def test_thresholds_follow_what_is_asked_without_another_load(shelf):
-    scorer = Scorer(shelf, sent(0.25), shelf.folder, poll_seconds=0.02)
+    scorer = Scorer(shelf, sent(0.25), config_of(shelf, poll_seconds=0.02))
     try:
         slot = scorer.open("d/c")
         first = slot.current
@@ -150,7 +154,7 @@ def test_thresholds_follow_what_is_asked_without_another_load(shelf):
 
 
 def test_a_slot_that_nobody_holds_is_no_longer_followed(shelf):
-    scorer = Scorer(shelf, sent(0.25), shelf.folder, poll_seconds=60)
+    scorer = Scorer(shelf, sent(0.25), config_of(shelf, poll_seconds=60))
     try:
         slot = scorer.open("d/c")
         assert list(scorer._slots) == ["d/c"]
@@ -198,8 +202,8 @@ UNSOUND = {
 
 
 @contextmanager
-def scoring(shelf, poll_seconds=0.02):
-    scorer = Scorer(shelf, sent(0.25), shelf.folder, poll_seconds)
+def scoring(shelf, **settings):
+    scorer = Scorer(shelf, sent(0.25), config_of(shelf, **settings))
     try:
         yield scorer
     finally:
@@ -248,3 +252,9 @@ def test_a_champion_that_can_t_be_read_now_is_tried_again_and_the_one_before_ans
         shelf.away = {"1", "2"}
         with pytest.raises(InputError, match="no champion of d/c can be loaded: version 1 can't"):
             scorer.open("d/c")
+
+
+def test_a_detector_that_may_not_serve_is_refused(shelf):
+    told = "patchcore may not serve here; may: padim, spade"
+    with scoring(shelf, detectors="padim,spade") as scorer, pytest.raises(InputError, match=told):
+        scorer.open("d/c")

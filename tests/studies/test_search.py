@@ -9,6 +9,7 @@ from finegrain.benchmark.grid import Grid
 from finegrain.benchmark.methods import with_option, with_options
 from finegrain.benchmark.plan import plan, resolve
 from finegrain.benchmark.trial import shot_paths
+from finegrain.cli.main import main
 from finegrain.data.images import read_rgb
 from finegrain.detectors import DETECTORS, make_detector
 from finegrain.errors import ConfigError
@@ -26,6 +27,7 @@ from finegrain.studies.search.spec import (
     Step,
     described,
     load_space,
+    read_search,
     with_setting,
 )
 from finegrain.studies.search.study import rank_correlation, study_text, write_study
@@ -101,6 +103,28 @@ def test_epochs_are_not_searched(plates, tmp_path):
             grid, SearchChoice(space=f"{tmp_path}/own.py:longer"), per_category=False,
             output=tmp_path / "search",
         )  # fmt: skip
+
+
+def test_a_space_of_its_own_is_run_on_resuming_only_if_that_is_said(plates, tmp_path, capsys):
+    own, ran = tmp_path / "own.py", tmp_path / "ran"
+    own.write_text(
+        "from pathlib import Path\nfrom ray import tune\n"
+        f"def mine():\n    Path({str(ran)!r}).touch()\n"
+        "    return {'margin': tune.choice([1, 2])}\n"
+    )
+    grid = Grid(dataset="folder", data_root=plates, methods=["promptad"], shots=[1])
+    space = f"{own}:mine"
+    [directory] = start_searches(
+        grid, SearchChoice(space=space), per_category=False, output=tmp_path / "search"
+    )
+    ran.unlink()
+    assert main(["search", "--resume", str(directory)]) == 2
+    assert f"you trust it, say so: --resume search --space {space}" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="whose file would be run"):
+        read_search(directory, f"{tmp_path / 'other.py'}:mine")
+    assert not ran.exists()
+    assert read_search(directory, space).space == space
+    assert ran.exists()
 
 
 def test_a_setting_is_scored_without_the_test_images(plates, backbone):

@@ -23,14 +23,18 @@ def run(args: argparse.Namespace) -> int:
     """Search a method's options over a Ray cluster without looking at a test image.
 
     finegrain search --method finegrained --categories gear pcb --samples 30 --confirm-seeds 1 2
-    finegrain search --resume NAME
+    finegrain search --resume NAME        with --space FILE.py:FUNCTION, where it began with one
 
     Settings are scored by defects painted onto changed copies of the shots; --study measures the
     test score beside, and reports how well the one ranks settings as the other does.
     """
     grid, one, chosen = (given(args, model) for model in (Grid, OneFit, SearchChoice))
-    if args.resume and (grid or one or chosen or args.method or args.output or args.per_category):
-        raise ConfigError("--resume takes what the search began with; leave out the rest")
+    rest = grid or one or set(chosen) - {"space"} or args.method or args.output
+    if args.resume and (rest or args.per_category):
+        raise ConfigError(
+            "--resume takes what the search began with; leave out the rest, but for the --space "
+            "that you trust"
+        )
     if not (args.resume or args.method):
         raise ConfigError("give --method, or --resume")
     from finegrain.cluster.connect import Share
@@ -46,7 +50,14 @@ def run(args: argparse.Namespace) -> int:
         )
     share = Share(args.cpus_per_trial, args.gpus_per_trial)
     complete = [
-        run_search(directory, share, tell, confirm_seeds=args.confirm_seeds, uri=args.uri)
+        run_search(
+            directory,
+            share,
+            tell,
+            confirm_seeds=args.confirm_seeds,
+            uri=args.uri,
+            space=chosen.get("space"),
+        )
         for directory in directories
     ]
     return 0 if all(complete) else 1

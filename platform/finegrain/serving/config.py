@@ -3,17 +3,25 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from finegrain import places
 from finegrain.backbones import check_backbone
 from finegrain.data.images import MAX_BYTES, MAX_PIXELS
+from finegrain.detectors import DETECTORS, detector_class
+from finegrain.errors import ConfigError
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 # Environment variables of the head.
 API_KEY, KEYS_FILE = "FINEGRAIN_API_KEY", "FINEGRAIN_API_KEYS"
 LOCAL_KEY = "FINEGRAIN_LOCAL_KEY"  # made by `finegrain serve` where there is neither
+
+
+Names = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda v: tuple(v.split(",")) if isinstance(v, str) else v),
+]
 
 
 def _renamed(name: str, before: str, default: Any) -> Any:
@@ -48,6 +56,7 @@ class ServingConfig(BaseModel):
     scorer_max_replicas: Count = _renamed("scorer_max_replicas", "fusion_max_replicas", 2)
     scorer_max_ongoing: Count = _renamed("scorer_max_ongoing", "fusion_max_ongoing", 16)
     detectors_per_replica: Count = 16  # the most recently used are kept
+    detectors: Names = tuple(DETECTORS)  # that may serve; a champion of another is refused
 
     enrol_cpus: Annotated[float, Field(gt=0)] = 1.0  # of an enrolment, beside the replicas'
     enrol_gpus: Annotated[float, Field(ge=0)] = 0.0  # may be a fraction
@@ -58,6 +67,7 @@ class ServingConfig(BaseModel):
 
     max_in_flight: Count = 32  # images; above it, requests are answered with 429
     max_images: Count = 16  # in one request
+    max_bytes_in_flight: Count = 512 * 2**20  # bodies that are read or worked on; then 429
     max_image_bytes: Count = MAX_BYTES  # of one image; as a benchmark reads them
     max_body_bytes: Count = 64 * 2**20  # of a request
     max_pixels: Count = MAX_PIXELS  # of an image; as a benchmark reads them
@@ -69,6 +79,13 @@ class ServingConfig(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         check_backbone(self.backbone, self.backbone_weights)
+        for name in self.detectors:
+            detector_class(name)  # is known
+        if self.max_bytes_in_flight < self.max_body_bytes:
+            raise ValueError(
+                f"max_bytes_in_flight is {self.max_bytes_in_flight:,}, below max_body_bytes "
+                f"{self.max_body_bytes:,}: a body that may be sent would never be taken"
+            )
         if self.encoder_max_ongoing < self.max_batch_images:
             raise ValueError(
                 f"encoder_max_ongoing is {self.encoder_max_ongoing}, so a batch of "
@@ -84,3 +101,9 @@ class ServingConfig(BaseModel):
                     f"{name}_max_replicas is {most}, below {name}_min_replicas {least}"
                 )
         return self
+
+    def check_detector(self, name: str) -> None:
+        """ConfigError where a detector may not serve here."""
+        if name.partition(":")[0] not in self.detectors:
+            allowed = ", ".join(self.detectors) or "none"
+            raise ConfigError(f"detector {name} may not serve here; may: {allowed} (detectors)")

@@ -145,7 +145,7 @@ class ScorerReplica:
                 encoded = await self._encoder.encode.remote([canary_png()], preview=False)
                 config = self._config
                 registry = await asyncio.to_thread(Registry, config.tracking_uri)
-                self._scorer = Scorer(registry, encoded, config.cache, config.poll_seconds)
+                self._scorer = Scorer(registry, encoded, config)
         return await asyncio.to_thread(self._scorer.open, key)
 
 

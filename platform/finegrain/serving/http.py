@@ -13,8 +13,10 @@ from starlette.exceptions import HTTPException
 from finegrain.captions import Caption
 from finegrain.decision import Verdict
 from finegrain.serving.access import check_access, local_cookie
+from finegrain.serving.api_page import api_page
 from finegrain.serving.bodies import read_images
 from finegrain.serving.examples import EXAMPLES, canary_png, example_png
+from finegrain.serving.guard import CLOSED, Guard
 from finegrain.serving.keys import KeyRing, same
 from finegrain.serving.messages import Refusal
 from finegrain.serving.protocol_v2 import v2_router
@@ -28,7 +30,8 @@ from finegrain.serving.schemas import (
 from finegrain.serving.service import ScoringService, ServiceError
 
 PICTURES = ("overlay", "heatmap", "components")
-PAGE_POLICY = "default-src 'self'; img-src 'self' data: blob:; style-src 'self'; script-src 'self'"
+PAGE_POLICY = f"default-src 'self'; img-src 'self' data: blob:; {CLOSED}"
+DOCS_POLICY = f"default-src 'none'; style-src 'unsafe-inline'; {CLOSED}"
 BODY = {
     "requestBody": {
         "required": True,
@@ -56,8 +59,16 @@ def make_app(service: ScoringService, parts: APIRouter | None = None) -> FastAPI
         title="finegrain",
         version=version("finegrain"),
         description="Few-shot visual anomaly detection: scores, decisions and their reasons.",
+        docs_url=None,  # FastAPI's pages load their scripts from elsewhere
+        redoc_url=None,
     )
     app.state.keys = KeyRing()
+    app.add_middleware(
+        Guard,
+        keys=app.state.keys,
+        most_bytes=service.config.max_bytes_in_flight,
+        answer=lambda scope, error: error_response(Request(scope), error),
+    )
     _add_errors(app, service)
     _add_scoring(app, service)
     _add_health(app, service)
@@ -79,10 +90,7 @@ def error_response(request: Request, error: ServiceError) -> JSONResponse:
 def _add_errors(app: FastAPI, service: ScoringService) -> None:
     @app.exception_handler(ServiceError)
     async def refused(request: Request, error: ServiceError) -> JSONResponse:
-        asked = request.path_params
-        scores = request.url.path.endswith("/score") and "dataset" in asked
-        known = scores and error.refusal.status not in (401, 403, 404)  # looked up
-        category = f"{asked['dataset']}/{asked['category']}" if known else "unknown"
+        category = getattr(request.state, "category", "unknown")  # what is served alone
         service.meters.request(category, error.refusal.status, "")
         return error_response(request, error)
 
@@ -122,7 +130,8 @@ def _add_scoring(app: FastAPI, service: ScoringService) -> None:
         ] = None,
     ) -> Response:
         """Score one image or several: decision, regions above the threshold, and why."""
-        await service.champion(dataset, category)  # both before a body is read
+        champion = await service.champion(dataset, category)  # both before a body is read
+        request.state.category = champion.key
         service.check_room()
         wanted = _pictures(pictures, heatmap is not None)
         images = await read_images(request, service.config)
@@ -216,6 +225,11 @@ def _add_page(app: FastAPI) -> None:
     def file(name: str) -> Response:
         headers = {"Content-Security-Policy": PAGE_POLICY, "Cache-Control": "no-cache"}
         return Response(contents[name], media_type=kinds[name], headers=headers)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        headers = {"Content-Security-Policy": DOCS_POLICY}
+        return Response(api_page(app.openapi()), media_type="text/html", headers=headers)
 
     @app.get("/", include_in_schema=False)
     async def page(request: Request, key: str | None = None) -> Response:

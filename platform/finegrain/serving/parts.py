@@ -139,6 +139,7 @@ class Parts:
         config = self.service.config
         try:
             check_false_alarms(wish.false_alarms)
+            config.check_detector(method)
             check_backbone(config.backbone, config.backbone_weights, reads_text=reads_text(method))
             caption = CaptionStore(config.captions).find(dataset, category)
             if wish.caption:

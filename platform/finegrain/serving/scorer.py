@@ -17,6 +17,7 @@ from finegrain.decision.canary import check_canary
 from finegrain.detectors import Detector
 from finegrain.errors import InputError, ScoreError, first_line
 from finegrain.serving.champions import ChampionPoller, Champions
+from finegrain.serving.config import ServingConfig
 from finegrain.serving.messages import EncodedImages, Refusal, ScoredImages
 from finegrain.serving.pictures import drawn
 from finegrain.tracking import Champion, Registry
@@ -76,19 +77,17 @@ class Scorer:
         registry: where champions are selected.
         canary: as the encoder sends it. Its backbone is the encoder's, and checkpoints of others
             are refused; each detector has to score it before it serves.
-        cache: folder for downloads.
-        poll_seconds: how often the champions of the loaded categories are looked up.
+        config: with the folder for downloads, the detectors that may serve, and how often the
+            champions of the loaded categories are looked up.
     """
 
-    def __init__(
-        self, registry: Registry, canary: EncodedImages, cache: Path, poll_seconds: float
-    ) -> None:
+    def __init__(self, registry: Registry, canary: EncodedImages, config: ServingConfig) -> None:
         torch.set_num_threads(1)
         self._registry, self._canary = registry, canary
         self._backbone = RemoteBackbone(*canary.backbone)
-        self._cache = cache.expanduser()
+        self._config, self._cache = config, config.cache.expanduser()
         self._slots: WeakValueDictionary[str, Slot] = WeakValueDictionary()
-        self._poller = ChampionPoller(registry, poll_seconds, self._follow)
+        self._poller = ChampionPoller(registry, config.poll_seconds, self._follow)
 
     def open(self, key: str) -> Slot:
         """Load the champion of DATASET/CATEGORY.
@@ -214,6 +213,7 @@ class Scorer:
         config = read_config(folder)
         if (config.dataset, config.category) != (slot.dataset, slot.category):
             raise InputError(f"it is a checkpoint of {config.dataset}/{config.category}")
+        self._config.check_detector(config.detector)
         detector = load_detector(folder, self._backbone)
         if detector.windows:
             raise InputError(

@@ -87,6 +87,7 @@ def run_search(
     *,
     confirm_seeds: Sequence[int] = (),
     uri: str | None = None,
+    space: str | None = None,
 ) -> bool:
     """Run what is missing of a search; True if all settings have a score.
 
@@ -96,8 +97,9 @@ def run_search(
         tell: prints a line.
         confirm_seeds: which draw other shots for the best setting and the default.
         uri: of MLflow.
+        space: FILE.py:FUNCTION that may be run, where it is none of ours.
     """
-    search = read_search(directory)
+    search = read_search(directory, space)
     check_seeds(search, confirm_seeds)
     uri = uri or tracking_uri(directory.parent)
     with only_driver(directory):

@@ -19,6 +19,7 @@ from finegrain.method.config import TrainingConfig
 from finegrain.studies.search.choice import SearchChoice
 
 Options = Mapping[str, Any]  # dotted option -> value
+OWN = Path(__file__).resolve().with_name("spaces.py")
 SEARCH, SAMPLES = "search.json", "samples"
 REDUCTION = 3  # ASHA keeps the best third at each rung
 RUNGS = 3
@@ -128,14 +129,29 @@ def described(space: Mapping[str, Any]) -> dict[str, str]:
     return {name: getattr(domain, "domain_str", str(domain)) for name, domain in space.items()}
 
 
-def read_search(directory: Path) -> Search:
-    """The search of a directory; ConfigError where there is none, or its space has changed."""
+def read_search(directory: Path, space: str | None = None) -> Search:
+    """The search of a directory.
+
+    Args:
+        directory: of the search.
+        space: FILE.py:FUNCTION that may be run. One that search.json names is run when it is read
+            for its domains, and whoever wrote that file may be anyone; ours may always.
+
+    Raises:
+        ConfigError: there is none, its space has changed, or is another than that.
+    """
     try:
         search = Search.model_validate_json((directory / SEARCH).read_bytes())
     except FileNotFoundError as error:
         raise ConfigError(f"{directory} holds no {SEARCH}: nothing to resume") from error
     except ValidationError as error:
         raise ConfigError(f"{directory / SEARCH} is damaged: {error}") from error
+    file = search.space.rpartition(":")[0]
+    if Path(file).resolve() != OWN and search.space != space:
+        raise ConfigError(
+            f"{directory / SEARCH} names the space {search.space}, whose file would be run; where "
+            f"you trust it, say so: --resume {directory.name} --space {search.space}"
+        )
     if described(load_space(search.space)) != search.domains:
         raise ConfigError(f"{search.space} has changed since {directory} was begun; begin another")
     return search
