@@ -21,12 +21,15 @@ from tests.decision.test_decision import tokens
 
 
 class Place:
-    def __init__(self, folder: Path, artifacts: str | None = None):
-        self.folder, self.uri = folder, new_database(folder)
+    """A registry, and a folder for what is promoted in it; a database there, unless it has one."""
+
+    def __init__(self, folder: Path, artifacts: str | None = None, uri: str | None = None):
+        self.folder, self.uri = folder, uri or new_database(folder)
         self.registry = Registry(self.uri)
         self.client = MlflowClient(self.uri)
         self.experiment = self.client.create_experiment(
-            "finegrain", artifact_location=artifacts or (folder / "artifacts").as_uri()
+            "finegrain",
+            artifact_location=None if uri else artifacts or (folder / "artifacts").as_uri(),
         )
 
     def run(self, category="plate", weights="a" * 64, checkpoint=True):

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,9 +18,19 @@ class MlflowServer:
     """A server that can be killed and started again, with database, artifacts and log in a folder.
 
     `uri` is where it listens once it is started.
+
+    Args:
+        folder: gets them.
+        options: of `mlflow server`, beside ours.
+        environment: of the server, beside this process's.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        options: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         [port] = free_ports(1)
         self.uri = f"http://127.0.0.1:{port}"
         self._log = folder / "mlflow.log"
@@ -28,7 +39,11 @@ class MlflowServer:
             *("--port", str(port), "--workers", "1"),
             *("--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"),
             *("--artifacts-destination", str(folder / "artifacts")),
+            *options,
         ]
+        self._environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | dict(
+            environment or {}
+        )
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -39,7 +54,7 @@ class MlflowServer:
                 stdout=stream,
                 stderr=stream,
                 start_new_session=True,
-                env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+                env=os.environ | self._environment,
             )
 
     def wait(self, seconds: float = 90) -> None:
