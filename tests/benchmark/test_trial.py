@@ -56,9 +56,9 @@ def test_a_listed_trial_is_fitted_on_the_listed_images(trials, worker, tmp_path)
 def test_images_are_encoded_once_a_worker(trials, worker, tmp_path, monkeypatch):
     calls = []
 
-    def counting(category, backbone, windows):
+    def counting(category, backbone, **how):
         calls.append(category.name)
-        return load_test_set(category, backbone, windows=windows)
+        return load_test_set(category, backbone, **how)
 
     monkeypatch.setattr("finegrain.benchmark.trial.load_test_set", counting)
     for trial in trials:
