@@ -129,7 +129,7 @@ def fit(
         seed: of all randomness.
         false_alarms: among 100 good parts, that the thresholds are calibrated for.
         resize: "fit": images keep the aspect ratio of the shots, "squash": they become squares;
-            "auto": "fit" where the shots are twice as long as wide, or more.
+            "auto": "fit" where the shots are four times as long as wide.
 
     Raises:
         ConfigError: an unknown name or option, no image, or a caption that is none.

@@ -119,6 +119,16 @@ def test_large_tokens_travel_as_they_are_and_no_score_is_a_refusal(shelf):
         scorer.close()
 
 
+def test_tokens_of_another_shape_than_the_champion_s_get_no_verdict(shelf):
+    scorer = Scorer(shelf, (Tokens.name, Tokens.weights_hash), shelf.folder, poll_seconds=60)
+    try:
+        refused = scorer.score(scorer.open("d/c"), replace(sent(0.25), aspect=7.3))
+        assert (refused.status, refused.code) == (503, "champion_changes")
+        assert "ask again" in refused.message
+    finally:
+        scorer.close()
+
+
 def test_thresholds_follow_what_is_asked_without_another_load(shelf):
     scorer = Scorer(shelf, (Tokens.name, Tokens.weights_hash), shelf.folder, poll_seconds=0.02)
     try:

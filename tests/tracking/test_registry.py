@@ -9,7 +9,7 @@ import pytest
 from mlflow import MlflowClient
 
 from finegrain import fit
-from finegrain.backbones import RemoteBackbone
+from finegrain.backbones import RemoteBackbone, framed
 from finegrain.checkpoint import count_values, read_config, save_detector
 from finegrain.decision.thresholds import Thresholds
 from finegrain.detectors import make_detector
@@ -18,6 +18,10 @@ from finegrain.tracking import BenchmarkRun, Registry
 from finegrain.tracking.runs import latest_run
 from tests.databases import new_database
 from tests.decision.test_decision import tokens
+
+
+class Gridded(RemoteBackbone):
+    grid = (15, 15)
 
 
 class Place:
@@ -29,8 +33,11 @@ class Place:
             "finegrain", artifact_location=(folder / "artifacts").as_uri()
         )
 
-    def run(self, category="plate", weights="a" * 64, checkpoint=True):
-        detector = make_detector("patchcore", RemoteBackbone("bundled", weights))
+    def run(self, category="plate", weights="a" * 64, checkpoint=True, aspect=None):
+        backbone = RemoteBackbone("bundled", weights)
+        if aspect:  # RemoteBackbone encodes nothing, so that it has no grid to frame
+            backbone = framed(Gridded("bundled", weights), aspect)
+        detector = make_detector("patchcore", backbone)
         detector.fit_tokens(tokens(2, 0.1, seed=1))
         run = self.client.create_run(self.experiment).info.run_id
         if checkpoint:
@@ -69,6 +76,16 @@ def test_promotions_are_remembered_and_taken_back(place):
         registry.withdraw("folder", "plate")
     fourth = registry.promote(place.run())
     assert (fourth.version, fourth.earlier) == ("4", ())
+
+
+def test_a_narrow_part_s_shape_goes_with_its_version(place):
+    registry = place.registry
+    squashed, narrow = registry.promote(place.run("rail")), place.run("rail", aspect=7.3)
+    assert squashed.aspect is None
+    registry.promote(narrow)
+    assert registry.champion("folder", "rail").aspect == 7.3
+    assert registry.rollback("folder", "rail").aspect is None
+    assert registry.champions()["folder/rail"].aspect is None
 
 
 @pytest.mark.parametrize(

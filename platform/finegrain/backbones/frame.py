@@ -22,7 +22,7 @@ from finegrain.backbones.tokens import PatchTokens
 from finegrain.backbones.windows import Windows
 
 Resize = Literal["auto", "fit", "squash"]
-NARROW = 2.0  # longer over shorter side from which "auto" is "fit"; docs/own-data.md has why
+NARROW = 4.0  # longer over shorter side from which "auto" is "fit": docs/own-data.md has why
 FEWEST = 3  # patches across a part however narrow: a smaller side is enlarged to that
 
 B = TypeVar("B", bound=Backbone)
@@ -48,7 +48,8 @@ def shots_aspect(resize: Resize, shots: Sequence[RgbImage]) -> float | None:
     """
     if resize == "squash" or not shots:
         return None
-    aspect = math.exp(median(math.log(shot.shape[1] / shot.shape[0]) for shot in shots))
+    logs = [math.log(shot.shape[1] / shot.shape[0]) for shot in shots]
+    aspect = round(math.exp(median(logs)), 4)
     narrow = max(aspect, 1 / aspect) >= NARROW
     return aspect if narrow or resize == "fit" else None
 

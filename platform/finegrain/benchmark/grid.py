@@ -62,7 +62,7 @@ class Geometry(Record):
     resize: Resizing = Field(
         default="auto",
         description="fit: a narrow part keeps its aspect ratio, padded with its border; squash: it "
-        "becomes a square; auto: fit where the shots are twice as long as wide, or more",
+        "becomes a square; auto: fit where the shots are four times as long as wide",
     )
 
 

@@ -1,9 +1,8 @@
 """What a worker keeps of tokens between its trials, and how much memory that may take."""
 
 import os
+from collections import OrderedDict
 from typing import Generic, Protocol, TypeVar
-
-from cachetools import LRUCache
 
 from finegrain.errors import ConfigError
 
@@ -44,16 +43,21 @@ class Kept(Generic[Key, Value]):
     """
 
     def __init__(self, count: int, most_bytes: int) -> None:
-        self._values: LRUCache[Key, Value] = LRUCache(count)
-        self._most_bytes = most_bytes
+        self._values: OrderedDict[Key, Value] = OrderedDict()  # used last: at the end
+        self._count, self._most_bytes = count, most_bytes
 
     def get(self, key: Key) -> Value | None:
         """The value, which is now the one used last; None where it is not kept."""
+        if key in self._values:
+            self._values.move_to_end(key)
         return self._values.get(key)
 
     def keep(self, key: Key, value: Value) -> Value:
         """The same value, kept if it fits; those used longest ago make room."""
         self._values[key] = value
-        while sum(kept.nbytes for kept in self._values.values()) > self._most_bytes:
-            self._values.popitem()
+        while len(self._values) > self._count or self._nbytes() > self._most_bytes:
+            self._values.popitem(last=False)
         return value
+
+    def _nbytes(self) -> int:
+        return sum(value.nbytes for value in self._values.values())

@@ -117,6 +117,7 @@ class Corrections:
             config.seed,
             _asked_of(champion, config),
             before=champion.version,
+            resize="fit" if config.aspect else "squash",
         )
 
     def _photos(self, champion: Champion, shots: Sequence[Shot]) -> list[bytes]:

@@ -15,6 +15,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from finegrain.backbones import Resize
 from finegrain.decision.thresholds import FALSE_ALARMS
 from finegrain.serving.messages import Refusal
 from finegrain.serving.service import ServiceError
@@ -37,6 +38,7 @@ class Order:
         seed: of all randomness.
         false_alarms: among 100 good parts, that the thresholds are calibrated for.
         before: version of its champion when it was ordered; None where it had none.
+        resize: of images to the square that the backbone sees.
     """
 
     dataset: str
@@ -47,6 +49,7 @@ class Order:
     seed: int = 0
     false_alarms: float = FALSE_ALARMS
     before: str | None = None
+    resize: Resize = "auto"
 
     @property
     def key(self) -> str:

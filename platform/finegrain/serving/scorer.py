@@ -30,12 +30,14 @@ class Loaded:
     Args:
         fitted: thresholds that it was fitted with.
         false_alarms: that were asked for since, of 100 good parts.
+        aspect: of the images that it scores; None: squashed.
     """
 
     version: str
     detector: Detector
     fitted: Thresholds | None
     false_alarms: float | None = None
+    aspect: float | None = None
 
     @cached_property
     def thresholds(self) -> Thresholds | None:
@@ -125,6 +127,12 @@ class Scorer:
             return encoded
         loaded = slot.current
         assert loaded is not None
+        if encoded.aspect != loaded.aspect:
+            message = (
+                f"the champion of {slot.key} is changing to one of images of another shape; ask "
+                "again"
+            )
+            return Refusal(503, "champion_changes", message)
         start = time.perf_counter()
         try:
             verdicts = iter(_decided(loaded, encoded))
@@ -183,7 +191,7 @@ class Scorer:
                     "send; promote a checkpoint of another method"
                 )
             asked = champion.false_alarms if version == champion.version else None
-            slot.current = Loaded(version, detector, config.thresholds, asked)
+            slot.current = Loaded(version, detector, config.thresholds, asked, config.aspect)
             log.info("%s is now version %s", champion.key, version)
         except InputError as error:
             slot.unservable[version] = f"version {version} is refused: {error}"

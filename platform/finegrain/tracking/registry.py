@@ -26,6 +26,7 @@ from finegrain.tracking.runs import EXPERIMENT, open_client, trial_runs
 CHAMPION = "champion"
 DATASET, CATEGORY, HISTORY = "finegrain.dataset", "finegrain.category", "finegrain.champions"
 FALSE_ALARMS = "finegrain.false_alarms"  # with .VERSION: what was asked of it after its fit
+ASPECT = "finegrain.aspect"  # with .VERSION: of a narrow part's images, width over height
 CHECKPOINT = "checkpoint"  # a run's artifact
 
 
@@ -35,6 +36,7 @@ class Champion:
 
     Args:
         false_alarms: of 100 good parts, that the version is to raise; None: as it was fitted.
+        aspect: that its images are brought to, width over height; None: squashed.
     """
 
     dataset: str
@@ -42,6 +44,7 @@ class Champion:
     version: str
     earlier: tuple[str, ...] = ()
     false_alarms: float | None = None
+    aspect: float | None = None
 
     @property
     def key(self) -> str:
@@ -146,6 +149,9 @@ class Registry:
         self._make_model(run_id)
         source = f"runs:/{run_id}/{CHECKPOINT}"
         made = self._client.create_model_version(name, source=source, run_id=run_id)
+        if config.aspect:
+            tag = f"{ASPECT}.{made.version}"
+            self._client.set_registered_model_tag(name, tag, repr(config.aspect))
         earlier = (*before.earlier, before.version) if before else ()
         return self._appoint(Champion(config.dataset, config.category, str(made.version), earlier))
 
@@ -292,4 +298,5 @@ def _champion(model: RegisteredModel) -> Champion | None:
     earlier = tuple(json.loads(tags.get(HISTORY, "[]")))
     asked = tags.get(f"{FALSE_ALARMS}.{version}")
     false_alarms = float(asked) if asked else None
-    return Champion(tags[DATASET], tags[CATEGORY], str(version), earlier, false_alarms)
+    aspect = float(tags[f"{ASPECT}.{version}"]) if f"{ASPECT}.{version}" in tags else None
+    return Champion(tags[DATASET], tags[CATEGORY], str(version), earlier, false_alarms, aspect)
