@@ -1,6 +1,7 @@
 """Selected checkpoints in MLflow's registry: one model a category, its champion is what is served.
 
-A model's tag remembers every champion in order, so that a promotion can be taken back.
+A model's tag remembers every champion in order, the last one too, so that a promotion can be taken
+back, and an alias that was deleted in MLflow appointed again.
 """
 
 import json
@@ -152,16 +153,30 @@ class Registry:
         if config.aspect:
             tag = f"{ASPECT}.{made.version}"
             self._client.set_registered_model_tag(name, tag, repr(config.aspect))
-        earlier = (*before.earlier, before.version) if before else ()
+        if before:
+            earlier = (*before.earlier, before.version)
+        else:
+            earlier = self._appointed(config.dataset, config.category)
         return self._appoint(Champion(config.dataset, config.category, str(made.version), earlier))
 
     def rollback(self, dataset: str, category: str) -> Champion:
-        """Take the last promotion back; ConfigError where there is none to take back."""
+        """Take the last promotion back.
+
+        Where the alias was deleted in MLflow, the last champion is appointed again; versions that
+        were deleted there are passed over.
+
+        Raises:
+            ConfigError: there is none to go back to.
+        """
         now = self.champion(dataset, category)
-        if now is None or not now.earlier:
-            raise ConfigError(f"{dataset}/{category} has no earlier champion to go back to")
-        *earlier, version = now.earlier
-        return self._appoint(Champion(dataset, category, version, tuple(earlier)))
+        earlier = list(now.earlier if now else self._appointed(dataset, category))
+        listed = ", ".join(earlier)
+        while earlier:
+            back = Champion(dataset, category, earlier.pop(), tuple(earlier))
+            if self._has(back):
+                return self._appoint(back)
+        gone = f"; its versions {listed} were deleted in MLflow, so promote a run" if listed else ""
+        raise ConfigError(f"{dataset}/{category} has no earlier champion to go back to{gone}")
 
     def withdraw(self, dataset: str, category: str) -> Champion:
         """Let a category have no champion; its versions stay. ConfigError where it has none."""
@@ -169,6 +184,7 @@ class Registry:
         if now is None:
             raise ConfigError(f"{dataset}/{category} has no champion to withdraw")
         self._client.delete_registered_model_alias(now.model, CHAMPION)
+        self._client.set_registered_model_tag(now.model, HISTORY, "[]")  # not lost, but given up
         return now
 
     def ask(self, champion: Champion, false_alarms: float) -> Champion:
@@ -285,18 +301,42 @@ class Registry:
             )
 
     def _appoint(self, champion: Champion) -> Champion:
-        history = json.dumps(champion.earlier)
-        self._client.set_registered_model_tag(champion.model, HISTORY, history)
         self._client.set_registered_model_alias(champion.model, CHAMPION, champion.version)
+        history = json.dumps([*champion.earlier, champion.version])  # what is so, not what will be
+        self._client.set_registered_model_tag(champion.model, HISTORY, history)
         return champion
+
+    def _appointed(self, dataset: str, category: str) -> tuple[str, ...]:
+        """The champions that were, oldest first, of a category whose alias was deleted."""
+        try:
+            tags = self._client.get_registered_model(model_name(dataset, category)).tags
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return ()
+        mine = (tags.get(DATASET), tags.get(CATEGORY)) == (dataset, category)
+        return tuple(json.loads(tags.get(HISTORY, "[]"))) if mine else ()
+
+    def _has(self, champion: Champion) -> bool:
+        """Whether the version is still there."""
+        try:
+            self._client.get_model_version(champion.model, champion.version)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return False
+        return True
 
 
 def _champion(model: RegisteredModel) -> Champion | None:
-    version, tags = model.aliases.get(CHAMPION), model.tags
-    if version is None or DATASET not in tags:
+    alias, tags = model.aliases.get(CHAMPION), model.tags
+    if alias is None or DATASET not in tags:
         return None
-    earlier = tuple(json.loads(tags.get(HISTORY, "[]")))
+    version = str(alias)
+    history = tuple(json.loads(tags.get(HISTORY, "[]")))
+    # One that is not in it was made champion by hand, or its promotion was cut short.
+    earlier = history[: history.index(version)] if version in history else history
     asked = tags.get(f"{FALSE_ALARMS}.{version}")
     false_alarms = float(asked) if asked else None
     aspect = float(tags[f"{ASPECT}.{version}"]) if f"{ASPECT}.{version}" in tags else None
-    return Champion(tags[DATASET], tags[CATEGORY], str(version), earlier, false_alarms, aspect)
+    return Champion(tags[DATASET], tags[CATEGORY], version, earlier, false_alarms, aspect)
