@@ -134,7 +134,7 @@ def direct(
         start = time.perf_counter()
         [prepared] = encoder.prepare([contents[turn % len(contents)]], preview=False)
         assert not isinstance(prepared, Refusal)
-        [tokens] = encoder.encode([prepared[1]])
+        [tokens] = encoder.encode([(prepared[1], None)])
         size = (prepared[0].width, prepared[0].height)
         decide(detector.score(tokens), thresholds, [size], units=detector.units, grid=tokens.grid)
         times.append(1000 * (time.perf_counter() - start))
@@ -150,7 +150,7 @@ def encoder_alone(config: ServingConfig, images: Sequence[bytes], batches: int =
         batch = [images[(turn * size + i) % len(images)] for i in range(size)]
         start = time.perf_counter()
         prepared = encoder.prepare(batch, preview=False)
-        encoder.encode([item[1] for item in prepared if not isinstance(item, Refusal)])
+        encoder.encode([(item[1], None) for item in prepared if not isinstance(item, Refusal)])
         times.append(time.perf_counter() - start)
     return size / median(times[2:])
 

@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from finegrain.backbones import Backbone
+from finegrain.backbones import Backbone, aspect_of, framed
 from finegrain.data.shots import Shot
 from finegrain.decision.thresholds import Thresholds
 from finegrain.detectors import Detector, make_detector
@@ -39,6 +39,9 @@ class CheckpointConfig(BaseModel):
     backbone_sha256: str
     shots: tuple[Shot, ...]
     thresholds: Thresholds | None = None  # decision/calibrate.py
+    aspect: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = (
+        None  # of images; None: squashed to a square
+    )
 
 
 def save_detector(
@@ -69,6 +72,7 @@ def save_detector(
         backbone_sha256=detector.backbone.weights_hash,
         shots=tuple(shots),
         thresholds=thresholds,
+        aspect=aspect_of(detector.backbone),
     )
     with new_directory(directory) as scratch:
         write_json(scratch / CONFIG, config.model_dump(mode="json"))
@@ -109,7 +113,7 @@ def count_values(directory: Path) -> int:
 
 
 def load_detector(directory: Path, backbone: Backbone) -> Detector:
-    """The fitted detector, on the backbone whose features it was fitted on.
+    """The fitted detector, on the backbone whose features it was fitted on, framed as it was then.
 
     Raises:
         CheckpointError: incomplete, damaged, or made with other backbone weights.
@@ -124,7 +128,8 @@ def load_detector(directory: Path, backbone: Backbone) -> Detector:
             "Load that backbone, or fit again"
         )
     try:
-        detector = make_detector(config.detector, backbone, config.options, seed=config.seed)
+        view = framed(backbone, config.aspect)
+        detector = make_detector(config.detector, view, config.options, seed=config.seed)
         state = load_file(directory / WEIGHTS)
         check_sound(state, directory / WEIGHTS)
         detector.load_state(state)

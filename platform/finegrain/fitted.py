@@ -21,10 +21,13 @@ import numpy.typing as npt
 from finegrain.backbones import (
     Backbone,
     FrozenClip,
+    Resize,
     RgbImage,
     check_backbone,
     encode,
+    framed,
     load_backbone,
+    shots_aspect,
 )
 from finegrain.captions import Caption
 from finegrain.captions.from_photos import caption_from_photos
@@ -111,6 +114,7 @@ def fit(
     device: str = "cpu",
     seed: int = 0,
     false_alarms: float = FALSE_ALARMS,
+    resize: Resize = "auto",
 ) -> FittedDetector:
     """Fit a detector on K good images and calibrate its thresholds on them.
 
@@ -125,6 +129,8 @@ def fit(
         device: where it computes.
         seed: of all randomness.
         false_alarms: among 100 good parts, that the thresholds are calibrated for.
+        resize: "fit": images keep the aspect ratio of the shots, "squash": they become squares;
+            "auto": "fit" where the shots are four times as long as wide.
 
     Raises:
         ConfigError: an unknown name or option, no image, or a caption that is none.
@@ -149,6 +155,7 @@ def fit(
         category=category,
         seed=seed,
         false_alarms=false_alarms,
+        resize=resize,
     )
     while True:
         try:
@@ -168,6 +175,7 @@ def fitting(
     seed: int,
     false_alarms: float,
     dataset: str = DATASET,
+    resize: Resize = "auto",
 ) -> Generator[str, None, FittedDetector]:
     """What `fit` does on a loaded backbone: yields the name of each stage as it begins.
 
@@ -175,6 +183,7 @@ def fitting(
     """
     yield "encoding"
     shots, pixels = zip(*map(_read, images, count()), strict=True)
+    backbone = framed(backbone, shots_aspect(resize, pixels))
     needs_caption = detector_class(method).needs_caption and "caption" not in options
     if needs_caption and isinstance(backbone, FrozenClip):
         hashes = [shot.sha256 for shot in shots]

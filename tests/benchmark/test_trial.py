@@ -57,14 +57,50 @@ def test_a_listed_trial_is_fitted_on_the_listed_images(trials, worker, tmp_path)
 def test_images_are_encoded_once_a_worker(trials, worker, tmp_path, monkeypatch):
     calls = []
 
-    def counting(category, backbone, windows):
+    def counting(category, backbone, **how):
         calls.append(category.name)
-        return load_test_set(category, backbone, windows=windows)
+        return load_test_set(category, backbone, **how)
 
     monkeypatch.setattr("finegrain.benchmark.trial.load_test_set", counting)
     for trial in trials:
         worker.run(trial, tmp_path / trial.name)
     assert calls == ["plate_a", "plate_b"]
+
+
+def test_tokens_beyond_the_memory_given_are_encoded_anew_and_nothing_else_changes(
+    trials, worker, tmp_path, monkeypatch, caplog
+):
+    kept = worker.run(trials[0], tmp_path / "kept")
+    monkeypatch.setenv("FINEGRAIN_TOKENS_GB", "0.0001")
+    streaming = Worker("cpu", threads=1)
+    again = streaming.run(trials[0], tmp_path / "again")
+    assert again.scores == kept.scores
+    assert (again.false_alarms, again.detected) == (kept.false_alarms, kept.detected)
+    assert again.encode_ms > 0
+    assert "FINEGRAIN_TOKENS_GB allows more" in caplog.text
+
+
+def test_a_narrow_part_keeps_its_shape_and_its_result_says_so(tmp_path, worker):
+    for folder, marked in (("train/good", 0), ("test/good", 0), ("test/hole", 1)):
+        (tmp_path / "data/rail" / folder).mkdir(parents=True)
+        for seed in range(3):
+            generator = np.random.default_rng([seed, len(folder)])
+            image = generator.integers(90, 110, (30, 240, 3)).astype(np.uint8)
+            image[8:22, 100 : 100 + 20 * marked] = 0
+            Image.fromarray(image).save(tmp_path / "data/rail" / folder / f"{seed}.png")
+    found = {}
+    for resize in ("auto", "squash"):
+        grid = Grid(dataset="folder", data_root=tmp_path / "data", methods=("patchcore",),
+                    shots=(2,), seeds=(0,), resize=resize)  # fmt: skip
+        [trial] = plan(resolve(grid, beside=tmp_path))
+        found[resize] = worker.run(trial, tmp_path / resize)
+    assert read_config(found["auto"].checkpoint).aspect == 8
+    said = "rail's shots are 8 times as wide as tall: its images keep that"
+    assert said in str(found["auto"].notes)
+    assert read_config(found["squash"].checkpoint).aspect is None
+    assert found["auto"].config_hash != found["squash"].config_hash
+    for result in found.values():
+        assert result.scores.image_auroc == 1
 
 
 def test_a_trial_is_calibrated_and_its_alarms_are_counted(trials, worker, tmp_path, backbone):

@@ -86,7 +86,7 @@ def test_every_field_of_the_grid_is_an_option():
     line = """--dataset realiad --data-root data --shot-selection published --views C1 C2
         --clip ViT-B-16 --clip-weights openai --categories a b --methods padim spade:two
         --shots 1 8 --seeds 5 --set padim.epsilon=1 --set spade:two.k=[2] --shot-list list.json
-        --captions words --fewer-shots --captions-from photos --good ok
+        --captions words --fewer-shots --captions-from photos --good ok --resize fit
         --false-alarms 2.5 --self-check"""
     args = grid_options().parse_args(line.split())
     assert set(given(args, Grid)) == set(Grid.model_fields)
@@ -107,6 +107,7 @@ def test_every_field_of_the_grid_is_an_option():
         captions=Path("words"),
         captions_from="photos",
         good="ok",
+        resize="fit",
         alarms_per_100=2.5,
         self_check=True,
     )

@@ -14,15 +14,21 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from finegrain.checkpoint import WEIGHTS, save_detector
+from finegrain import fit
+from finegrain.backbones import RemoteBackbone
+from finegrain.checkpoint import WEIGHTS, load_detector, read_config, save_detector
 from finegrain.decision import Thresholds
+from finegrain.decision.canary import check_canary
 from finegrain.decision.thresholds import Expected
 from finegrain.detectors import make_detector
 from finegrain.errors import InputError
 from finegrain.serving.config import ServingConfig
+from finegrain.serving.encoder import Encoder
+from finegrain.serving.examples import canary_png
 from finegrain.serving.messages import EncodedImages, ReadImage, halved
 from finegrain.serving.scorer import Scorer
 from finegrain.tracking import Champion
+from tests.conftest import bundled
 from tests.decision.test_decision import Tokens, tokens
 from tests.serving.test_champions import wait_until
 
@@ -68,13 +74,22 @@ def config_of(shelf, poll_seconds=0.02, **settings):
     return ServingConfig(cache=shelf.folder, poll_seconds=poll_seconds, **settings)
 
 
+def scorer_of(shelf, config, canary=lambda _aspect: sent(0.25)):
+    return Scorer(shelf, (Tokens.name, Tokens.weights_hash), canary, config)
+
+
 class EncoderHandle:
-    """Sends the canary."""
+    """Tells whose tokens will come, and sends the canary's."""
+
+    class identity:  # noqa: N801
+        @staticmethod
+        async def remote():
+            return Tokens.name, Tokens.weights_hash
 
     class encode:  # noqa: N801
         @staticmethod
-        async def remote(images, *, preview):
-            assert (len(images), preview) == (1, False)
+        async def remote(images, *, preview, aspect):
+            assert (len(images), preview, aspect) == (1, False, None)
             return sent(0.25)
 
 
@@ -125,7 +140,7 @@ def sent(values):
 def test_large_tokens_travel_as_they_are_and_no_score_is_a_refusal(shelf):
     assert sent(0.25).memories[0].dtype == np.float16
     assert (sent(1e6).memories[0] == 1e6).all()  # half precision ends at 65504
-    scorer = Scorer(shelf, sent(0.25), config_of(shelf, poll_seconds=60))
+    scorer = scorer_of(shelf, config_of(shelf, poll_seconds=60))
     try:
         slot = scorer.open("d/c")
         assert scorer.score(slot, sent(1e6)).images[0].rejected is True
@@ -136,8 +151,15 @@ def test_large_tokens_travel_as_they_are_and_no_score_is_a_refusal(shelf):
         scorer.close()
 
 
+def test_tokens_of_another_shape_than_the_champion_s_get_no_verdict(shelf):
+    with scoring(shelf) as scorer:
+        refused = scorer.score(scorer.open("d/c"), replace(sent(0.25), aspect=7.3))
+        assert (refused.status, refused.code) == (503, "champion_changes")
+        assert "ask again" in refused.message
+
+
 def test_thresholds_follow_what_is_asked_without_another_load(shelf):
-    scorer = Scorer(shelf, sent(0.25), config_of(shelf, poll_seconds=0.02))
+    scorer = scorer_of(shelf, config_of(shelf, poll_seconds=0.02))
     try:
         slot = scorer.open("d/c")
         first = slot.current
@@ -154,7 +176,7 @@ def test_thresholds_follow_what_is_asked_without_another_load(shelf):
 
 
 def test_a_slot_that_nobody_holds_is_no_longer_followed(shelf):
-    scorer = Scorer(shelf, sent(0.25), config_of(shelf, poll_seconds=60))
+    scorer = scorer_of(shelf, config_of(shelf, poll_seconds=60))
     try:
         slot = scorer.open("d/c")
         assert list(scorer._slots) == ["d/c"]
@@ -203,7 +225,7 @@ UNSOUND = {
 
 @contextmanager
 def scoring(shelf, **settings):
-    scorer = Scorer(shelf, sent(0.25), config_of(shelf, **settings))
+    scorer = scorer_of(shelf, config_of(shelf, **settings))
     try:
         yield scorer
     finally:
@@ -258,3 +280,45 @@ def test_a_detector_that_may_not_serve_is_refused(shelf):
     told = "patchcore may not serve here; may: padim, spade"
     with scoring(shelf, detectors="padim,spade") as scorer, pytest.raises(InputError, match=told):
         scorer.open("d/c")
+
+
+def test_an_encoder_that_is_away_refuses_no_champion(shelf):
+    """The canary can't be had: what answers stays, and the new one is tried again."""
+    fault = []
+
+    def canary(_aspect):
+        if fault:
+            raise ConnectionError(fault[0])
+        return sent(0.25)
+
+    fault.append("no encoder")
+    scorer = scorer_of(shelf, config_of(shelf), canary)
+    try:
+        with pytest.raises(InputError, match="version 1 can't be read now: no encoder"):
+            scorer.open("d/c")
+        fault.clear()
+        assert scorer.open("d/c").current.version == "1"
+    finally:
+        scorer.close()
+
+
+@pytest.mark.parametrize("shape", [(64, 64, 3), (48, 192, 3)])
+def test_the_encoder_s_canary_scores_as_it_did_when_the_part_was_fitted(shelf, shape):
+    """Narrow parts have another grid; both paths are the real ones."""
+    generator = np.random.default_rng(0)
+    shots = [generator.integers(90, 160, shape, np.uint8) for _ in range(2)]
+    part = fit(shots, method="anomalydino", category="c")
+    part.save(shelf.folder / "fitted")
+    config = read_config(shelf.folder / "fitted")
+    assert (config.aspect is None) == (shape[0] == shape[1])
+    encoder = Encoder(bundled(), threads=1)
+    prepared = encoder.prepare([canary_png()], preview=False)
+    tokens = encoder.encode([(prepared[0][1], config.aspect)])
+    sent = encoder.gathered(
+        prepared, tokens, aspect=config.aspect, decode_ms=0, encode_ms=0, batch_images=1
+    )
+    remote = RemoteBackbone(*encoder.identity)
+    detector = load_detector(shelf.folder / "fitted", remote)
+    [score] = detector.score(sent.tokens()).image_scores
+    assert score == pytest.approx(config.thresholds.canary, rel=1e-3)
+    check_canary(float(score), config.thresholds)

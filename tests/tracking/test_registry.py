@@ -9,7 +9,7 @@ import pytest
 from mlflow import MlflowClient
 
 from finegrain import fit
-from finegrain.backbones import RemoteBackbone
+from finegrain.backbones import RemoteBackbone, framed
 from finegrain.checkpoint import count_values, read_config, save_detector
 from finegrain.decision.thresholds import Thresholds
 from finegrain.detectors import make_detector
@@ -18,6 +18,10 @@ from finegrain.tracking import BenchmarkRun, Registry
 from finegrain.tracking.runs import latest_run
 from tests.databases import new_database
 from tests.decision.test_decision import tokens
+
+
+class Gridded(RemoteBackbone):
+    grid = (15, 15)
 
 
 class Place:
@@ -32,8 +36,11 @@ class Place:
             artifact_location=None if uri else artifacts or (folder / "artifacts").as_uri(),
         )
 
-    def run(self, category="plate", weights="a" * 64, checkpoint=True):
-        detector = make_detector("patchcore", RemoteBackbone("bundled", weights))
+    def run(self, category="plate", weights="a" * 64, checkpoint=True, aspect=None):
+        backbone = RemoteBackbone("bundled", weights)
+        if aspect:  # RemoteBackbone encodes nothing, so that it has no grid to frame
+            backbone = framed(Gridded("bundled", weights), aspect)
+        detector = make_detector("patchcore", backbone)
         detector.fit_tokens(tokens(2, 0.1, seed=1))
         run = self.client.create_run(self.experiment).info.run_id
         if checkpoint:
@@ -72,6 +79,44 @@ def test_promotions_are_remembered_and_taken_back(place):
         registry.withdraw("folder", "plate")
     fourth = registry.promote(place.run())
     assert (fourth.version, fourth.earlier) == ("4", ())
+
+
+def test_an_alias_that_was_deleted_is_appointed_again(place):
+    registry, client = place.registry, place.client
+    first, second = registry.promote(place.run("bolt")), registry.promote(place.run("bolt"))
+    client.delete_registered_model_alias(second.model, "champion")
+    assert registry.champion("folder", "bolt") is None
+    assert registry.rollback("folder", "bolt") == second
+    client.delete_registered_model_alias(second.model, "champion")
+    third = registry.promote(place.run("bolt"))  # its history was not lost
+    assert (third.version, third.earlier) == ("3", ("1", "2"))
+    client.delete_model_version(third.model, "2")
+    client.delete_model_version(third.model, "3")  # and its alias
+    assert registry.rollback("folder", "bolt") == first
+    client.delete_model_version(third.model, "1")
+    with pytest.raises(ConfigError, match="versions 1 were deleted in MLflow, so promote a run"):
+        registry.rollback("folder", "bolt")
+
+
+def test_a_champion_by_hand_or_cut_short_is_taken_back_to_the_one_before(place):
+    registry, client = place.registry, place.client
+    first, second = registry.promote(place.run("pin")), registry.promote(place.run("pin"))
+    made = client.create_model_version(first.model, f"runs:/{place.run('pin')}/checkpoint")
+    client.set_registered_model_alias(first.model, "champion", made.version)
+    assert registry.champion("folder", "pin").earlier == ("1", "2")
+    assert registry.rollback("folder", "pin") == second
+    client.set_registered_model_alias(first.model, "champion", "1")
+    assert registry.champion("folder", "pin").earlier == ()
+
+
+def test_a_narrow_part_s_shape_goes_with_its_version(place):
+    registry = place.registry
+    squashed, narrow = registry.promote(place.run("rail")), place.run("rail", aspect=7.3)
+    assert squashed.aspect is None
+    registry.promote(narrow)
+    assert registry.champion("folder", "rail").aspect == 7.3
+    assert registry.rollback("folder", "rail").aspect is None
+    assert registry.champions()["folder/rail"].aspect is None
 
 
 @pytest.mark.parametrize(

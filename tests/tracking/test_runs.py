@@ -10,10 +10,11 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from finegrain.data.shots import Shot
+from finegrain.errors import ConfigError
 from finegrain.places import tracking_uri
 from finegrain.serving.config import ServingConfig
 from finegrain.tracking import BenchmarkRun
-from finegrain.tracking.runs import EXPERIMENT, TRIAL
+from finegrain.tracking.runs import EXPERIMENT, TRIAL, latest_run
 from tests.databases import new_database
 
 
@@ -148,3 +149,14 @@ def test_the_photos_of_a_fit_are_its_input(store):
     ]
     assert gear.dataset.digest == moved.dataset.digest != other.dataset.digest
     assert inputs["none"] == []
+
+
+def test_an_experiment_that_was_deleted_is_restored_by_the_next_record(tmp_path):
+    uri = new_database(tmp_path)
+    record(BenchmarkRun(uri, "before", tmp_path / "artifacts", None), "gear")
+    client = MlflowClient(uri)
+    client.delete_experiment(experiment_of(uri))
+    with pytest.raises(ConfigError, match="experiment finegrain is deleted.*`finegrain record`"):
+        latest_run(client, "before")
+    record(BenchmarkRun(uri, "after", tmp_path / "artifacts", None), "gear")
+    assert latest_run(client, "before") and latest_run(client, "after")

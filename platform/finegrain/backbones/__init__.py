@@ -3,6 +3,7 @@
 tokens.py        PatchTokens, what a model says about images
 windows.py       Windows of patches, which an image may be encoded in beside whole
 backbone.py      Backbone, the face of every model; preprocessing; batched encoding
+frame.py         narrow and tall parts: their patches alone
 catalog.py       the table of all models: a new one is a file and a row there
 efficientnet.py  EfficientNet-Lite1, ImageNet weights from the package index
 timm_towers.py   ResNets and DINOv2 of timm: from its hub or from a file (weights_file.py)
@@ -20,6 +21,7 @@ from finegrain.backbones.backbone import (
 from finegrain.backbones.catalog import BACKBONES, check_backbone, load_backbone
 from finegrain.backbones.clip.bundled import BundledClip
 from finegrain.backbones.clip.frozen_clip import FrozenClip
+from finegrain.backbones.frame import Resize, aspect_of, framed, shots_aspect
 from finegrain.backbones.tokens import PatchTokens
 from finegrain.backbones.windows import Windows
 
@@ -31,9 +33,13 @@ __all__ = [
     "FrozenClip",
     "PatchTokens",
     "RemoteBackbone",
+    "Resize",
     "RgbImage",
     "Windows",
+    "aspect_of",
     "check_backbone",
     "encode",
+    "framed",
     "load_backbone",
+    "shots_aspect",
 ]

@@ -32,6 +32,7 @@ class EfficientNetLite1:
             raise ValueError(f"image_size must be a multiple of 16 from 32 up; got {image_size}")
         self.device = torch.device(device)
         self.image_size = image_size
+        self.grid = (image_size // 16, image_size // 16)
         tower = pretrained_tower()
         self.weights_hash = parameters_hash(tower)
         fold_norms(tower)

@@ -70,6 +70,7 @@ class ResNetTower(_Tower):
         self, name: str, network: nn.Module, device: torch.device | str, image_size: int
     ) -> None:
         super().__init__(name, network, device, image_size)
+        self.grid = (image_size // 16, image_size // 16)
         fold_norms(self.network)
         self.network.to(memory_format=torch.channels_last)
 

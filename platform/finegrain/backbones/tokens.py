@@ -52,6 +52,13 @@ class PatchTokens:
     def __len__(self) -> int:
         return self.image.shape[0]
 
+    @property
+    def nbytes(self) -> int:
+        """The memory that they take."""
+        levels = (self.image, self.patches, *self.memories, *self.windows)
+        ordinary = () if self.ordinary is None else (self.ordinary,)
+        return sum(level.nbytes for level in (*levels, *ordinary))
+
     def __getitem__(self, rows: slice) -> "PatchTokens":
         """The tokens of some of the images."""
         return PatchTokens(

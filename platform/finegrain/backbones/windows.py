@@ -37,7 +37,10 @@ class Windows:
 def members(grid: tuple[int, int], scale: int) -> Tensor:  # (n,k²)
     """The patches of each window, windows and patches row by row."""
     if scale > min(grid):
-        raise ConfigError(f"a window of {scale} patches a side does not fit a grid of {grid}")
+        raise ConfigError(
+            f"a window of {scale} patches a side does not fit a grid of {grid[0]} x {grid[1]}; "
+            "choose smaller scales, or --resize squash for a narrow part"
+        )
     places = torch.arange(grid[0] * grid[1]).view(grid)
     return places.unfold(0, scale, 1).unfold(1, scale, 1).reshape(-1, scale * scale)
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Selection = Literal["seeded", "published"]
 CaptionSource = Literal["library", "photos"]
+Resizing = Literal["auto", "fit", "squash"]  # backbones/frame.py, which is dear to import
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,16 @@ class DataChoice(Record):
     )
 
 
+class Geometry(Record):
+    """How an image of any shape becomes the square that a backbone sees."""
+
+    resize: Resizing = Field(
+        default="auto",
+        description="fit: a narrow part keeps its aspect ratio, padded with its border; squash: it "
+        "becomes a square; auto: fit where the shots are four times as long as wide",
+    )
+
+
 class Checks(Record):
     """What is asked of the thresholds, and whether a part is looked at before it is relied on."""
 
@@ -67,7 +78,7 @@ class Checks(Record):
 
 
 # Newer than the first results: at their defaults not hashed.
-LATER = ("shot_selection", "views", "good", "self_check")
+LATER = ("shot_selection", "views", "good", "self_check", "resize")
 
 
 class BackboneChoice(Record):
@@ -85,7 +96,7 @@ class BackboneChoice(Record):
     )  # fmt: skip
 
 
-class Grid(Checks, BackboneChoice, DataChoice):
+class Grid(Checks, Geometry, BackboneChoice, DataChoice):
     """Every category by every method, number of shots and seed; `resolve` checks it."""
 
     categories: tuple[str, ...] = Field(default=(), description="[all]")

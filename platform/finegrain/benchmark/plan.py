@@ -10,7 +10,15 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from finegrain.backbones import check_backbone
-from finegrain.benchmark.grid import LATER, BackboneChoice, Checks, DataChoice, Grid, Record
+from finegrain.benchmark.grid import (
+    LATER,
+    BackboneChoice,
+    Checks,
+    DataChoice,
+    Geometry,
+    Grid,
+    Record,
+)
 from finegrain.benchmark.methods import (
     captions_for,
     check_shots,
@@ -43,7 +51,7 @@ class _OnDisk(DataChoice):
         )
 
 
-class Benchmark(Checks, BackboneChoice, _OnDisk):
+class Benchmark(Checks, Geometry, BackboneChoice, _OnDisk):
     """The grid with everything found, as it stands in benchmark.json.
 
     Args:
@@ -64,7 +72,7 @@ class Benchmark(Checks, BackboneChoice, _OnDisk):
     captions: dict[str, Caption] = Field(default_factory=dict)
 
 
-class Trial(Checks, BackboneChoice, _OnDisk):
+class Trial(Checks, Geometry, BackboneChoice, _OnDisk):
     """One fit and its evaluation; plain values only, so that it can cross to any worker."""
 
     data_fingerprint: str
@@ -153,7 +161,7 @@ def resolve(grid: Grid, *, beside: Path) -> Benchmark:
 
 def _shared(chosen: Grid | Benchmark) -> dict[str, Any]:
     """What a grid, its benchmark and each trial have alike."""
-    kinds = (DataChoice, BackboneChoice, Checks)
+    kinds = (DataChoice, BackboneChoice, Geometry, Checks)
     return {name: getattr(chosen, name) for kind in kinds for name in kind.model_fields}
 
 

@@ -1,9 +1,10 @@
 """One trial from beginning to end, on whatever worker it lands; no Ray in here.
 
 A worker keeps what is dear between its trials: the backbone, and the encoded test images of the
-categories it saw last.
+categories it saw last, as long as they fit in the memory that is given to them.
 """
 
+import logging
 import platform
 import socket
 import subprocess
@@ -19,7 +20,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from cachetools import LRUCache
 
 from finegrain.backbones import (
     Backbone,
@@ -27,9 +27,13 @@ from finegrain.backbones import (
     PatchTokens,
     RgbImage,
     Windows,
+    aspect_of,
     encode,
+    framed,
     load_backbone,
+    shots_aspect,
 )
+from finegrain.benchmark.kept import Kept, kept_bytes
 from finegrain.benchmark.plan import Trial, TrialResult
 from finegrain.captions import Caption
 from finegrain.captions.from_photos import caption_from_photos
@@ -44,11 +48,19 @@ from finegrain.decision.canary import encoded_canary
 from finegrain.decision.thresholds import Thresholds
 from finegrain.detectors import Detector, Prediction, detector_class, make_detector
 from finegrain.errors import CalibrationError, InputError
-from finegrain.evaluation.evaluate import TestSet, evaluate, load_test_set, score_all
+from finegrain.evaluation.evaluate import (
+    EncodedAnew,
+    TestSet,
+    evaluate,
+    in_batches,
+    load_test_set,
+    score_all,
+)
 from finegrain.evaluation.figures import heatmap_strip, png
 from finegrain.evaluation.selfcheck import self_check
 from finegrain.files import write_bytes, write_text
 
+log = logging.getLogger(__name__)
 SOURCE = Path(__file__).parents[1]
 RESULT, CHECKPOINT = "result.json", "checkpoint"
 HEATMAPS, SELF_CHECK = "heatmaps.png", "self_check.png"
@@ -56,16 +68,22 @@ CAPTION = "caption.yaml"  # where it was made from the shots
 KEPT_TEST_SETS = 2
 KEPT_COPIES = 12  # shots whose changed copies stay encoded: the seeds and methods of a category
 
-Encoded = tuple[str, str, Windows | None]  # hashes of what was encoded and of the weights; how
+# Hashes of what was encoded and of the weights; the aspect ratio and the windows.
+Encoded = tuple[str, str, float | None, Windows | None]
 
 
 @dataclass(frozen=True)
 class EncodedCategory:
-    """A category with its test images encoded, and what that cost."""
+    """A category with its test images encoded."""
 
     category: Category
     test: TestSet | None  # None: the category has no test image
-    encode_ms: float | None
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that their tokens take."""
+        tokens = self.test.tokens if self.test else None
+        return tokens.nbytes if isinstance(tokens, PatchTokens) else 0
 
     def checked(self, paths: Sequence[Path]) -> tuple[Shot, ...]:
         """The shots with their hashes; DatasetError if one is also a test image."""
@@ -80,8 +98,9 @@ class Worker:
     def __init__(self, device: str, threads: int) -> None:
         self.device = device
         self._backbones: dict[tuple[str, str | None], Backbone] = {}
-        self._encoded: LRUCache[Encoded, EncodedCategory] = LRUCache(KEPT_TEST_SETS)
-        self._copies: LRUCache[Encoded, PatchTokens] = LRUCache(KEPT_COPIES)
+        self._bytes = kept_bytes()
+        self._encoded: Kept[Encoded, EncodedCategory] = Kept(KEPT_TEST_SETS, self._bytes)
+        self._copies: Kept[Encoded, PatchTokens] = Kept(KEPT_COPIES, self._bytes)
         torch.set_num_threads(threads)  # this process's share, as Ray gave it
 
     def run(self, trial: Trial, directory: Path) -> TrialResult:
@@ -94,22 +113,24 @@ class Worker:
         return result
 
     def _run(self, trial: Trial, directory: Path) -> TrialResult:
-        backbone = self.backbone(trial.backbone, trial.weights)
-        described = self._described(trial, backbone, directory)
+        category = trial.load_category()
+        paths = shot_paths(trial, category)
+        images = [read_rgb(path) for path in paths]
+        aspect = shots_aspect(trial.resize, images)
+        backbone = framed(self.backbone(trial.backbone, trial.weights), aspect)
+        described = _described(trial, backbone, paths, images, directory)
         options = trial.options | (
             {"caption": described.model_dump(mode="json")} if described else {}
         )
         detector = make_detector(trial.method, backbone, options, seed=trial.seed)
-        encoded = self.encoded(trial, backbone, detector.windows)
-        paths = shot_paths(trial, encoded.category)
+        encoded = self.encoded(trial, category, backbone, detector.windows)
         support = encoded.checked(paths)
-        images = [read_rgb(path) for path in paths]
 
         start = time.perf_counter()
         detector.fit(images)
         fit_seconds = time.perf_counter() - start
 
-        notes = _notes(trial, encoded.category, described)
+        notes = _notes(trial, category, described, aspect_of(backbone))
         tokens = encode(backbone, images, windows=detector.windows) if images else None
         try:
             thresholds = self._calibrate(detector, images, support, tokens, trial.alarms_per_100)
@@ -123,7 +144,7 @@ class Worker:
         if encoded.test:
             found, prediction = _measured(detector, encoded.test, thresholds)
             measured |= found
-            strip = heatmap_strip(prediction, encoded.category)
+            strip = heatmap_strip(prediction, category)
             write_bytes(directory / HEATMAPS, png(strip))
         save_detector(
             detector,
@@ -139,31 +160,12 @@ class Worker:
             status="ok",
             **measured,
             fit_seconds=fit_seconds,
-            encode_ms=encoded.encode_ms,
+            encode_ms=encoded.test.encode_ms if encoded.test else None,
             checkpoint=directory / CHECKPOINT,
             support=support,
             notes=notes,
             environment=environment(self.device),
         )
-
-    def _described(self, trial: Trial, backbone: Backbone, directory: Path) -> Caption | None:
-        """A caption made from the shots, where one is needed and the trial brings none.
-
-        It is stored beside the result as well, to be edited and given to another fit.
-        """
-        needed = detector_class(trial.method).needs_caption and "caption" not in trial.options
-        if not needed or not isinstance(backbone, FrozenClip):
-            return None
-        paths = shot_paths(trial, trial.load_category())
-        found = caption_from_photos(
-            trial.dataset,
-            trial.category,
-            [read_rgb(path) for path in paths],
-            backbone,
-            [file_sha256(path) for path in paths],
-        )
-        write_caption(directory / CAPTION, found.caption)
-        return found.caption
 
     def backbone(self, name: str, weights: str | None) -> Backbone:
         """The frozen model, kept until another is asked for."""
@@ -172,18 +174,23 @@ class Worker:
             self._backbones = {key: load_backbone(name, self.device, weights)}
         return self._backbones[key]
 
-    def encoded(self, trial: Trial, backbone: Backbone, windows: Windows | None) -> EncodedCategory:
+    def encoded(
+        self, trial: Trial, category: Category, backbone: Backbone, windows: Windows | None
+    ) -> EncodedCategory:
         """The trial's category with its test images encoded; the last few are kept."""
-        key = (trial.data_fingerprint, backbone.weights_hash, windows)
-        if key not in self._encoded:
-            category = trial.load_category()
-            test, encode_ms = None, None
+        key = (trial.data_fingerprint, backbone.weights_hash, aspect_of(backbone), windows)
+        if (found := self._encoded.get(key)) is None:
+            test = None
             if category.test:
-                start = time.perf_counter()
-                test = load_test_set(category, backbone, windows=windows)
-                encode_ms = 1000 * (time.perf_counter() - start) / len(test.tokens)
-            self._encoded[key] = EncodedCategory(category, test, encode_ms)
-        return self._encoded[key]
+                test = load_test_set(category, backbone, windows=windows, keep_bytes=self._bytes)
+            found = self._encoded.keep(key, EncodedCategory(category, test))
+            if test and isinstance(test.tokens, EncodedAnew):
+                log.warning(
+                    "%s: the tokens of %d test images exceed the %.1f GiB that are kept; they are "
+                    "encoded again for each trial. FINEGRAIN_TOKENS_GB allows more",
+                    trial.category, len(test.tokens), self._bytes / 2**30,
+                )  # fmt: skip
+        return found
 
     def _calibrate(
         self,
@@ -198,29 +205,56 @@ class Worker:
             return None
         windows, copies = detector.windows, []
         for image, shot in zip(images, support, strict=True):
-            key = (shot.sha256, detector.backbone.weights_hash, windows)
-            if key not in self._copies:
-                self._copies[key] = encoded_copies(detector.backbone, image, windows=windows)
-            copies.append(self._copies[key])
+            backbone = detector.backbone
+            key = (shot.sha256, backbone.weights_hash, aspect_of(backbone), windows)
+            if (found := self._copies.get(key)) is None:
+                found = encoded_copies(backbone, image, windows=windows)
+                self._copies.keep(key, found)
+            copies.append(found)
         canary = self._canary(detector.backbone, windows)
         return calibrate(detector, tokens, copies, false_alarms, canary=canary)
 
     def _canary(self, backbone: Backbone, windows: Windows | None) -> PatchTokens:
         """The canary's tokens, kept as the copies are."""
-        key = ("canary", backbone.weights_hash, windows)
-        if key not in self._copies:
-            self._copies[key] = encoded_canary(backbone, windows)
-        return self._copies[key]
+        key = ("canary", backbone.weights_hash, aspect_of(backbone), windows)
+        if (found := self._copies.get(key)) is None:
+            found = encoded_canary(backbone, windows)
+            self._copies.keep(key, found)
+        return found
+
+
+def _described(
+    trial: Trial,
+    backbone: Backbone,
+    paths: Sequence[Path],
+    images: Sequence[RgbImage],
+    directory: Path,
+) -> Caption | None:
+    """A caption made from the shots, where one is needed and the trial brings none.
+
+    It is stored beside the result as well, to be edited and given to another fit.
+    """
+    needed = detector_class(trial.method).needs_caption and "caption" not in trial.options
+    if not needed or not isinstance(backbone, FrozenClip):
+        return None
+    hashes = [file_sha256(path) for path in paths]
+    found = caption_from_photos(trial.dataset, trial.category, images, backbone, hashes)
+    write_caption(directory / CAPTION, found.caption)
+    return found.caption
 
 
 def _measured(
     detector: Detector, test: TestSet, thresholds: Thresholds | None
 ) -> tuple[dict[str, Any], Prediction]:
     """What the test images say of a fitted detector, and its prediction for them."""
-    detector.score(test.tokens[:1])  # not counted: first use fills caches
-    start = time.perf_counter()
-    prediction = score_all(detector, test.tokens)
-    score_ms = 1000 * (time.perf_counter() - start) / len(test.tokens)
+    score_all(detector, test.tokens[:1])  # not counted: first use fills caches
+    parts, seconds = [], 0.0
+    for batch in in_batches(test.tokens):
+        start = time.perf_counter()
+        parts.append(detector.score(batch))
+        seconds += time.perf_counter() - start
+    prediction = Prediction.concatenate(parts)
+    score_ms = 1000 * seconds / len(test.tokens)
     alarms, detected = _shares_above(thresholds, prediction, test.labels)
     found = {"false_alarms": alarms, "detected": detected}
     return {"scores": evaluate(prediction, test), "score_ms": score_ms, **found}, prediction
@@ -233,7 +267,9 @@ def shot_paths(trial: Trial, category: Category) -> tuple[Path, ...]:
     return select_shots(category, trial.shots, trial.seed)
 
 
-def _notes(trial: Trial, category: Category, described: Caption | None) -> tuple[str, ...]:
+def _notes(
+    trial: Trial, category: Category, described: Caption | None, aspect: float | None
+) -> tuple[str, ...]:
     images, notes = len(drawable(category)), category.notes
     if strays := len(category.train) - images:
         notes += (
@@ -244,6 +280,13 @@ def _notes(trial: Trial, category: Category, described: Caption | None) -> tuple
         notes += (f"{category.name} is fitted on {trial.shots} of {images} photos",)
     elif trial.shot_selection != "seeded":
         notes += published_notes(trial.dataset, trial.category, trial.shots)
+    if aspect:
+        shape = (
+            f"{aspect:.2g} times as wide as tall"
+            if aspect > 1
+            else (f"{1 / aspect:.2g} times as tall as wide")
+        )
+        notes += (f"{category.name}'s shots are {shape}: its images keep that (--resize)",)
     if described:
         notes += (f"{category.name}'s caption is made from its shots: {described.summary}",)
     return notes

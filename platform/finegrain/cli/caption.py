@@ -88,7 +88,7 @@ def from_photos(args: argparse.Namespace) -> int:
 
     grid = Grid(**given(args, Grid))
     check_backbone(grid.backbone, grid.weights, reads_text=True)
-    root, parts = find_parts(args.from_photos)
+    root, parts = find_parts(args.from_photos, grid.good)
     clip = load_backbone(grid.backbone, weights=grid.weights)
     assert isinstance(clip, FrozenClip)  # as was checked
     folder = args.output or runs_folder() / "captions"
@@ -97,7 +97,7 @@ def from_photos(args: argparse.Namespace) -> int:
         if path.exists():
             print(f"{name}: kept {path}, which may be edited; delete it for a new one")
             continue
-        category = load_category("folder", root, name)
+        category = load_category("folder", root, name, good=grid.good)
         paths = select_shots(category, min(args.most, len(category.train)), args.seed)
         shots = [read_rgb(path) for path in paths]
         found = caption_from_photos("folder", name, shots, clip, [file_sha256(p) for p in paths])
@@ -117,9 +117,9 @@ def _orders(grid: Grid) -> "list[Order]":
     from finegrain.places import runs_folder
 
     root = grid.data_root or runs_folder() / "data" / grid.dataset
-    names = prepare_dataset(grid.dataset, root, grid.categories)
+    names = prepare_dataset(grid.dataset, root, grid.categories, good=grid.good)
     return [
-        Order(grid.dataset, name, load_category(grid.dataset, root, name).train[0])
+        Order(grid.dataset, name, load_category(grid.dataset, root, name, good=grid.good).train[0])
         for name in names
     ]
 
@@ -159,7 +159,7 @@ COMMAND = Command(
     "caption",
     run,
     [
-        grid_options("dataset", "data_root", "categories", "backbone", "weights"),
+        grid_options("dataset", "data_root", "categories", "good", "backbone", "weights"),
         output_option("folder of the captions [runs/captions]"),
     ],
     arguments,

@@ -25,11 +25,11 @@ def run(args: argparse.Namespace) -> int:
     finegrain fit --resume NAME             what is missing of an earlier one
 
     PHOTOS is one part, a folder of photos, or a folder of parts, PHOTOS/PART/*.jpg. Where a part
-    has a folder train/good or good, its photos are taken from there. A part with more photos than
-    --most is fitted on that many, drawn by --seed. The parts are spread over the Ray cluster like
-    the trials of a benchmark, and the thresholds are calibrated on the photos: --false-alarms of
-    100 good parts are expected above them. FineGrainedAD's caption of a part is made from its
-    photos, unless --captions has one.
+    has a folder train/good or good (--good), its photos are taken from there. A part with
+    more photos than --most is fitted on that many, drawn by --seed. The parts are spread over the
+    Ray cluster like the trials of a benchmark, and the thresholds are calibrated on the photos:
+    --false-alarms of 100 good parts are expected above them. FineGrainedAD's caption of a part is
+    made from its photos, unless --captions has one.
     """
     from finegrain.benchmark.grid import Grid
     from finegrain.cluster.connect import Share
@@ -65,7 +65,10 @@ COMMAND = Command(
     "fit",
     run,
     [
-        grid_options("categories", "options", "captions", "backbone", "weights", title="on what"),
+        grid_options(
+            "categories", "good", "options", "captions", "backbone", "weights", "resize",
+            title="on what",
+        ),
         grid_options("alarms_per_100", title="how often"),
         output_option("folder of the fits [runs/fit-TIME]"),
         resume_option(),
@@ -73,4 +76,4 @@ COMMAND = Command(
         share_options(),
     ],
     arguments,
-)
+)  # fmt: skip

@@ -80,7 +80,8 @@ COMMAND = Command(
         model_options(SearchChoice, title="what is searched, not with --resume"),
         model_options(OneFit, title="on what, not with --resume"),
         grid_options(
-            *DataChoice.model_fields, "categories", *OF_BACKBONE, "options", "captions",
+            *DataChoice.model_fields, "categories", *OF_BACKBONE, "resize", "options",
+            "captions",
             title="on what, not with --resume",
         ),
         output_option("folder of the search [runs/search-TIME]"),

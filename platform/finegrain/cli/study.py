@@ -149,9 +149,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 OF_DEFAULTS = ("photographs", "candidates", "dry_run")
-OF_CLAIMS = ("dataset", "data_root", "shot_selection", "views")
+OF_CLAIMS = ("dataset", "data_root", "good", "shot_selection", "views")
 OF_GRID = (
-    *("dataset", "data_root", "categories", "seeds", "options", "captions"),
+    *("dataset", "data_root", "good", "categories", "seeds", "options", "captions"),
     *("shot_selection", "views", "backbone", "weights"),
 )
 COMMAND = Command(

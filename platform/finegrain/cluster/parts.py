@@ -8,6 +8,7 @@ from finegrain.cluster.connect import Share
 from finegrain.cluster.full import Tell, begin, full_benchmark
 from finegrain.data.folder import good_photos, list_categories
 from finegrain.data.listing import folders
+from finegrain.data.samples import GOOD
 from finegrain.errors import DatasetError
 from finegrain.places import begun_folder, tracking_uri
 from finegrain.tracking import Registry
@@ -42,7 +43,7 @@ def fit_parts(
             Grid(), output=None, resume=resume, uri=uri, share=share, tell=tell
         )
     else:
-        root, parts = find_parts(photos)
+        root, parts = find_parts(photos, grid.good)
         asked = grid.model_copy(
             update={
                 "dataset": "folder",
@@ -64,8 +65,12 @@ def fit_parts(
     return complete
 
 
-def find_parts(photos: Path) -> tuple[Path, tuple[str, ...]]:
+def find_parts(photos: Path, good: str = GOOD) -> tuple[Path, tuple[str, ...]]:
     """The folder above the parts, and their names; one folder of photos is one part.
+
+    Args:
+        photos: of one part, or a folder of parts.
+        good: what the folder of good photos within a part's may be called, beside "good".
 
     Raises:
         DatasetError: there is no photo, or it holds photos beside folders of photos.
@@ -73,10 +78,10 @@ def find_parts(photos: Path) -> tuple[Path, tuple[str, ...]]:
     photos = photos.resolve()
     if not photos.is_dir():
         raise DatasetError(f"{photos} is not a folder; give one of photos, or one of parts")
-    own = good_photos(photos)
+    own = good_photos(photos, good)
     if not own:
-        return photos, tuple(list_categories(photos))
-    beside = [entry.name for entry in folders(photos) if good_photos(entry)]
+        return photos, tuple(list_categories(photos, good))
+    beside = [entry.name for entry in folders(photos) if good_photos(entry, good)]
     if own[0].parent == photos and beside:
         raise DatasetError(
             f"{photos} holds photos beside folders of photos ({', '.join(sorted(beside))}); "

@@ -20,6 +20,7 @@ from finegrain.backbones import (
     PatchTokens,
     RemoteBackbone,
     RgbImage,
+    aspect_of,
     encode,
 )
 from finegrain.captions import Caption
@@ -94,12 +95,13 @@ class FineGrained(Detector):
     def epochs(self, shots: Sequence[RgbImage], pauses: Container[int] = ()) -> Iterator[int]:
         """As `Detector.epochs` says."""
         self.check_some(shots)
-        fine = None
-        if self.config.regions.fine_resolution and self.config.prompts.multi_level:
+        fine, narrow = None, aspect_of(self.backbone) is not None
+        if self.config.regions.fine_resolution and self.config.prompts.multi_level and not narrow:
             fine = sliced(self.backbone, shots, self.backbone.image_size)
         turned = None
         if self.config.memory.turned:
-            turned = encode(self.backbone, [view for shot in shots for view in quarters(shot)])
+            views = [view for shot in shots for view in turns(shot, narrow=narrow)]
+            turned = encode(self.backbone, views)
         yield from self._learn(encode(self.backbone, shots), fine, turned, pauses)
 
     def fit_tokens(self, shots: PatchTokens) -> None:
@@ -216,9 +218,10 @@ class FineGrained(Detector):
         self.learned = {k: v for k, v in moved.items() if k.startswith(("prompts.", "former."))}
 
 
-def quarters(image: RgbImage) -> list[RgbImage]:
-    """The image turned by 90, 180 and 270 degrees."""
-    return [np.ascontiguousarray(np.rot90(image, turns)) for turns in (1, 2, 3)]
+def turns(image: RgbImage, *, narrow: bool = False) -> list[RgbImage]:
+    """The image turned by 90, 180 and 270 degrees; one of a narrow part upside down alone."""
+    quarters = (2,) if narrow else (1, 2, 3)
+    return [np.ascontiguousarray(np.rot90(image, turn)) for turn in quarters]
 
 
 def temperature_of(stated: Temperature, backbone: Backbone, option: str) -> float:

@@ -118,6 +118,7 @@ class Corrections:
             _asked_of(champion, config),
             before=champion.version,
             by=by,
+            resize="fit" if config.aspect else "squash",
         )
 
     def _photos(self, champion: Champion, shots: Sequence[Shot]) -> list[bytes]:

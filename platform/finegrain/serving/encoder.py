@@ -7,13 +7,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from finegrain.backbones import Backbone, PatchTokens, RgbImage
+from finegrain.backbones import Backbone, PatchTokens, RgbImage, framed
 from finegrain.data.images import decode_rgb
 from finegrain.errors import ImageError, ImageFormatError, ImageSizeError
 from finegrain.serving.messages import EncodedImages, ReadImage, Refusal, halved
 
 PREVIEW_SIDE = 640  # pixels
 Prepared = tuple[ReadImage, Tensor] | Refusal
+Item = tuple[Tensor, float | None]
 
 
 class Encoder:
@@ -28,23 +29,33 @@ class Encoder:
         torch.set_num_threads(threads)
         self.backbone = backbone
         self.identity = (backbone.name, backbone.weights_hash)
-        self.encode([self._pixels(np.zeros((64, 64, 3), np.uint8))])  # first use fills caches
+        blank = self._pixels(np.zeros((64, 64, 3), np.uint8))
+        self.encode([(blank, None)])  # first use fills caches
 
     def prepare(self, images: Sequence[bytes], *, preview: bool) -> list[Prepared]:
         """Decoded images, ready to be encoded, or why one is not."""
         return [self._prepare(image, i, preview) for i, image in enumerate(images)]
 
-    def encode(self, pixels: Sequence[Tensor]) -> list[PatchTokens]:
-        """(3,S,S) each -> tokens of one image each, in one pass."""
-        with torch.no_grad():
-            tokens = self.backbone.encode_images(torch.stack(list(pixels)))
-        return [tokens[i : i + 1] for i in range(len(pixels))]
+    def encode(self, items: Sequence[Item]) -> list[PatchTokens]:
+        """(3,S,S) and its part's aspect ratio each -> tokens of one image each.
+
+        In one pass, but for narrow parts: those of one shape are in one pass.
+        """
+        found: dict[int, PatchTokens] = {}
+        for shape in dict.fromkeys(aspect for _, aspect in items):
+            places = [place for place, (_, aspect) in enumerate(items) if aspect == shape]
+            with torch.no_grad():
+                pixels = torch.stack([items[place][0] for place in places])
+                tokens = framed(self.backbone, shape).encode_images(pixels)
+            found |= {place: tokens[i : i + 1] for i, place in enumerate(places)}
+        return [found[place] for place in range(len(items))]
 
     def gathered(
         self,
         prepared: Sequence[Prepared],
         tokens: Sequence[PatchTokens],
         *,
+        aspect: float | None,
         decode_ms: float,
         encode_ms: float,
         batch_images: int,
@@ -55,6 +66,7 @@ class Encoder:
         return EncodedImages(
             images=tuple(item if isinstance(item, Refusal) else item[0] for item in prepared),
             backbone=self.identity,
+            aspect=aspect,
             decode_ms=decode_ms,
             encode_ms=encode_ms,
             batch_images=batch_images,

@@ -15,6 +15,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from finegrain.backbones import Resize
 from finegrain.decision.thresholds import FALSE_ALARMS
 from finegrain.serving.messages import Refusal
 from finegrain.serving.service import ServiceError
@@ -38,6 +39,7 @@ class Order:
         false_alarms: among 100 good parts, that the thresholds are calibrated for.
         before: version of its champion when it was ordered; None where it had none.
         by: who ordered it, for the record.
+        resize: of images to the square that the backbone sees.
     """
 
     dataset: str
@@ -49,6 +51,7 @@ class Order:
     false_alarms: float = FALSE_ALARMS
     before: str | None = None
     by: str | None = None
+    resize: Resize = "auto"
 
     @property
     def key(self) -> str:

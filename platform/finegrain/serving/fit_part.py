@@ -67,6 +67,7 @@ def _stages(
         seed=order.seed,
         false_alarms=order.false_alarms,
         dataset=order.dataset,
+        resize=order.resize,
     )
 
 

@@ -25,7 +25,6 @@ from ray.serve.exceptions import (
     RequestCancelledError,
 )
 from ray.serve.handle import DeploymentHandle
-from torch import Tensor
 
 from finegrain.backbones import PatchTokens
 from finegrain.captions import Caption, CaptionStore
@@ -34,7 +33,7 @@ from finegrain.errors import InputError
 from finegrain.serving.champions import ChampionPoller, Champions
 from finegrain.serving.config import ServingConfig
 from finegrain.serving.corrections import Corrections
-from finegrain.serving.encoder import Encoder
+from finegrain.serving.encoder import Encoder, Item
 from finegrain.serving.enrolment import Enrolments
 from finegrain.serving.examples import canary_png
 from finegrain.serving.fit_task import RayFitter
@@ -94,27 +93,34 @@ class EncoderReplica:
             "finegrain_batch_images", "Images encoded together.", boundaries=IMAGES
         )
 
-    async def encode(self, images: Sequence[bytes], *, preview: bool) -> EncodedImages | Refusal:
-        """A request's images, together with those of others."""
+    def identity(self) -> tuple[str, str]:
+        """Name of the backbone and its weights' hash."""
+        return self._encoder.identity
+
+    async def encode(
+        self, images: Sequence[bytes], *, preview: bool, aspect: float | None
+    ) -> EncodedImages | Refusal:
+        """A request's images, together with those of others; `aspect` is their part's."""
         start = time.perf_counter()
         prepared = await asyncio.to_thread(self._encoder.prepare, images, preview=preview)
         decoded = time.perf_counter()
         pixels = [item[1] for item in prepared if not isinstance(item, Refusal)]
-        encoded = await asyncio.gather(*(self._batch(one) for one in pixels))
+        encoded = await asyncio.gather(*(self._batch((one, aspect)) for one in pixels))
         return self._encoder.gathered(
             prepared,
             [tokens for tokens, _ in encoded],
+            aspect=aspect,
             decode_ms=1000 * (decoded - start),
             encode_ms=1000 * (time.perf_counter() - decoded),
             batch_images=encoded[0][1] if encoded else 0,
         )
 
     @serve.batch
-    async def _batch(self, pixels: list[Tensor]) -> list[tuple[PatchTokens, int]]:
-        self._sizes.observe(len(pixels))
+    async def _batch(self, items: list[Item]) -> list[tuple[PatchTokens, int]]:
+        self._sizes.observe(len(items))
         loop = asyncio.get_running_loop()
-        tokens = await loop.run_in_executor(self._lane, self._encoder.encode, pixels)
-        return [(one, len(pixels)) for one in tokens]
+        tokens = await loop.run_in_executor(self._lane, self._encoder.encode, items)
+        return [(one, len(items)) for one in tokens]
 
 
 class ScorerReplica:
@@ -142,11 +148,23 @@ class ScorerReplica:
         """Opens a category; `multiplexed` below puts Serve's cache before it."""
         async with self._opening:
             if self._scorer is None:
-                encoded = await self._encoder.encode.remote([canary_png()], preview=False)
-                config = self._config
+                identity = await self._encoder.identity.remote()
+                config, loop = self._config, asyncio.get_running_loop()
                 registry = await asyncio.to_thread(Registry, config.tracking_uri)
-                self._scorer = Scorer(registry, encoded, config)
+
+                def canary(aspect: float | None) -> EncodedImages:
+                    """Asked in the scorer's own threads."""
+                    asked = asyncio.run_coroutine_threadsafe(self._canary(aspect), loop)
+                    return asked.result(config.request_timeout_s)
+
+                self._scorer = Scorer(registry, identity, canary, config)
         return await asyncio.to_thread(self._scorer.open, key)
+
+    async def _canary(self, aspect: float | None) -> EncodedImages:
+        encoded: EncodedImages = await self._encoder.encode.remote(
+            [canary_png()], preview=False, aspect=aspect
+        )
+        return encoded
 
 
 def multiplexed(categories: int) -> type[ScorerReplica]:
@@ -183,7 +201,10 @@ class RayGraph:
         self, key: str, images: Sequence[bytes], pictures: Sequence[str]
     ) -> ScoredImages | Refusal:
         """Encode, and pass the un-awaited answer to the scorer that has the category."""
-        encoded = self._encoder.encode.remote(images, preview="overlay" in pictures)
+        champion = (await self.champions()).get(key)
+        encoded = self._encoder.encode.remote(
+            images, preview="overlay" in pictures, aspect=champion.aspect if champion else None
+        )
         scorer = self._scorer.options(multiplexed_model_id=key)
         scored: ScoredImages | Refusal = await scorer.score.remote(encoded, pictures=pictures)
         return scored

@@ -45,6 +45,7 @@ class EncodedImages:
         memories: (B,N,W_l) each.
         grid: rows and columns of patches.
         backbone: name and weights' hash.
+        aspect: that the images were brought to, width over height; None: squashed.
         batch_images: size of the batch that the first image was encoded in.
     """
 
@@ -57,6 +58,7 @@ class EncodedImages:
     decode_ms: float
     encode_ms: float
     batch_images: int
+    aspect: float | None = None
 
     def tokens(self) -> PatchTokens:
         """Float32 again, ready to be scored."""

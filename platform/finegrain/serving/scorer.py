@@ -2,16 +2,16 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 import torch
 
 from finegrain.backbones import RemoteBackbone
-from finegrain.checkpoint import load_detector, read_config
+from finegrain.checkpoint import CheckpointConfig, load_detector, read_config
 from finegrain.decision import Thresholds, Verdict, decide
 from finegrain.decision.canary import check_canary
 from finegrain.detectors import Detector
@@ -32,12 +32,14 @@ class Loaded:
     Args:
         fitted: thresholds that it was fitted with.
         false_alarms: that were asked for since, of 100 good parts.
+        aspect: of the images that it scores; None: squashed.
     """
 
     version: str
     detector: Detector
     fitted: Thresholds | None
     false_alarms: float | None = None
+    aspect: float | None = None
 
     @cached_property
     def thresholds(self) -> Thresholds | None:
@@ -75,16 +77,23 @@ class Scorer:
 
     Args:
         registry: where champions are selected.
-        canary: as the encoder sends it. Its backbone is the encoder's, and checkpoints of others
-            are refused; each detector has to score it before it serves.
+        backbone: name and weights' hash of the encoder's; other checkpoints are refused.
+        canary: what the encoder makes of the canary for a part whose images have that aspect
+            ratio; each detector has to score it before it serves.
         config: with the folder for downloads, the detectors that may serve, and how often the
             champions of the loaded categories are looked up.
     """
 
-    def __init__(self, registry: Registry, canary: EncodedImages, config: ServingConfig) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        backbone: tuple[str, str],
+        canary: Callable[[float | None], EncodedImages],
+        config: ServingConfig,
+    ) -> None:
         torch.set_num_threads(1)
-        self._registry, self._canary = registry, canary
-        self._backbone = RemoteBackbone(*canary.backbone)
+        self._registry, self._canary = registry, lru_cache(16)(canary)
+        self._backbone = RemoteBackbone(*backbone)
         self._config, self._cache = config, config.cache.expanduser()
         self._slots: WeakValueDictionary[str, Slot] = WeakValueDictionary()
         self._poller = ChampionPoller(registry, config.poll_seconds, self._follow)
@@ -129,6 +138,12 @@ class Scorer:
             return encoded
         loaded = slot.current
         assert loaded is not None
+        if encoded.aspect != loaded.aspect:
+            message = (
+                f"the champion of {slot.key} is changing to one of images of another shape; ask "
+                "again"
+            )
+            return Refusal(503, "champion_changes", message)
         start = time.perf_counter()
         try:
             verdicts = iter(_decided(loaded, encoded))
@@ -179,15 +194,18 @@ class Scorer:
         """Let a version answer; whatever is wrong with it, what answers now stays."""
         try:
             folder = self._registry.fetch(champion, version, self._cache)
+            config = read_config(folder)
+            canary = self._canary(config.aspect)
         except InputError as error:
             self._refuse(slot, version, error)
             return
-        except Exception as error:  # the registry is away; it may come back
+        except Exception as error:  # registry or encoder are away; they may come back
             self._wait(slot, version, error)
             return
         asked = champion.false_alarms if version == champion.version else None
         try:
-            slot.current = self._checked(slot, version, folder, asked)
+            detector = self._sound(slot, folder, config, canary)
+            slot.current = Loaded(version, detector, config.thresholds, asked, config.aspect)
         except (OSError, MemoryError) as error:
             self._wait(slot, version, error)
             return
@@ -208,9 +226,10 @@ class Scorer:
         slot.unread = f"version {version} can't be read now: {first_line(error)}"
         log.warning("%s: %s", slot.key, slot.unread)
 
-    def _checked(self, slot: Slot, version: str, folder: Path, asked: float | None) -> Loaded:
-        """A checkpoint in memory, after it has decided on the canary as on any image."""
-        config = read_config(folder)
+    def _sound(
+        self, slot: Slot, folder: Path, config: CheckpointConfig, canary: EncodedImages
+    ) -> Detector:
+        """A checkpoint's detector, after it has decided on the canary as on any image."""
         if (config.dataset, config.category) != (slot.dataset, slot.category):
             raise InputError(f"it is a checkpoint of {config.dataset}/{config.category}")
         self._config.check_detector(config.detector)
@@ -220,10 +239,9 @@ class Scorer:
                 f"{detector.name} needs windows of the image, which the encoder does not "
                 "send; promote a checkpoint of another method"
             )
-        loaded = Loaded(version, detector, config.thresholds, asked)
-        [verdict] = _decided(loaded, self._canary)
+        [verdict] = _decided(Loaded("", detector, config.thresholds), canary)
         check_canary(verdict.score, config.thresholds)
-        return loaded
+        return detector
 
 
 def _decided(loaded: Loaded, encoded: EncodedImages) -> list[Verdict]:

@@ -6,6 +6,7 @@ be is left out, and either is told to the log once.
 
 import json
 import logging
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from finegrain.errors import CheckpointError
 CHAMPION = "champion"  # the alias
 DATASET, CATEGORY, HISTORY = "finegrain.dataset", "finegrain.category", "finegrain.champions"
 FALSE_ALARMS = "finegrain.false_alarms"  # with .VERSION: what was asked of it after its fit
+ASPECT = "finegrain.aspect"  # with .VERSION: of a narrow part's images, width over height
 CHECKPOINT = "checkpoint"  # a run's artifact
 log = logging.getLogger("ray.serve")
 
@@ -29,6 +31,7 @@ class Champion:
 
     Args:
         false_alarms: of 100 good parts, that the version is to raise; None: as it was fitted.
+        aspect: that its images are brought to, width over height; None: squashed.
     """
 
     dataset: str
@@ -36,6 +39,7 @@ class Champion:
     version: str
     earlier: tuple[str, ...] = ()
     false_alarms: float | None = None
+    aspect: float | None = None
 
     @property
     def key(self) -> str:
@@ -55,8 +59,8 @@ def model_name(dataset: str, category: str) -> str:
 
 def champion_of(model: RegisteredModel) -> Champion | None:
     """What a registered model tells; None where it has no champion or is none of ours."""
-    version, tags = model.aliases.get(CHAMPION), model.tags
-    if version is None or DATASET not in tags:
+    alias, tags = model.aliases.get(CHAMPION), model.tags
+    if alias is None or DATASET not in tags:
         return None
     if CATEGORY not in tags:
         _tell(model.name, f"the model is left aside, as it has no tag {CATEGORY}")
@@ -65,8 +69,24 @@ def champion_of(model: RegisteredModel) -> Champion | None:
     if model.name != (own := model_name(dataset, category)):
         _tell(model.name, f"the model is left aside, as that of {dataset}/{category} is {own}")
         return None
-    earlier, asked = _history(model.name, tags), _asked(model.name, tags, str(version))
-    return Champion(dataset, category, str(version), earlier, asked)
+    version, history = str(alias), history_of(model.name, tags)
+    # One that is not in it was made champion by hand, or its promotion was cut short.
+    earlier = history[: history.index(version)] if version in history else history
+    asked, aspect = _asked(model.name, tags, version), _aspect(model.name, tags, version)
+    return Champion(dataset, category, version, earlier, asked, aspect)
+
+
+def history_of(name: str, tags: Mapping[str, str]) -> tuple[str, ...]:
+    """The champions in order, today's last; none where the tag holds no list of versions."""
+    text = tags.get(HISTORY, "[]")
+    try:
+        listed = json.loads(text)
+    except ValueError:
+        listed = None
+    if isinstance(listed, list) and all(isinstance(v, str) and v.isdecimal() for v in listed):
+        return tuple(listed)
+    _tell(name, f"its tag {HISTORY} is no list of versions: {text!r}; none before is known")
+    return ()
 
 
 def run_behind(stored: ModelVersion) -> str:
@@ -89,19 +109,6 @@ def checkpoint_uri(run_id: str) -> str:
     return f"runs:/{run_id}/{CHECKPOINT}"
 
 
-def _history(name: str, tags: Mapping[str, str]) -> tuple[str, ...]:
-    """The champions before; none where the tag holds anything else than a list of versions."""
-    text = tags.get(HISTORY, "[]")
-    try:
-        listed = json.loads(text)
-    except ValueError:
-        listed = None
-    if isinstance(listed, list) and all(isinstance(v, str) and v.isdecimal() for v in listed):
-        return tuple(listed)
-    _tell(name, f"its tag {HISTORY} is no list of versions: {text!r}; no champion before is known")
-    return ()
-
-
 def _asked(name: str, tags: Mapping[str, str], version: str) -> float | None:
     """The false alarms that were asked for; None where the tag holds no such number."""
     if not (text := tags.get(f"{FALSE_ALARMS}.{version}")):
@@ -112,6 +119,20 @@ def _asked(name: str, tags: Mapping[str, str], version: str) -> float | None:
         _tell(name, f"its tag {FALSE_ALARMS}.{version} is left out: {error}")
         return None
     return asked
+
+
+def _aspect(name: str, tags: Mapping[str, str], version: str) -> float | None:
+    """The shape of its images; None where the tag holds no positive number."""
+    if not (text := tags.get(f"{ASPECT}.{version}")):
+        return None
+    try:
+        aspect = float(text)
+    except ValueError:
+        aspect = math.nan
+    if 0 < aspect < math.inf:
+        return aspect
+    _tell(name, f"its tag {ASPECT}.{version} is left out: {text!r} is no width over height")
+    return None
 
 
 @lru_cache(1000)

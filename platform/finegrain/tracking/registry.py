@@ -1,6 +1,7 @@
 """Selected checkpoints in MLflow's registry: one model a category, its champion is what is served.
 
-A model's tag remembers every champion in order, so that a promotion can be taken back.
+A model's tag remembers every champion in order, the last one too, so that a promotion can be taken
+back, and an alias that was deleted in MLflow appointed again.
 """
 
 import json
@@ -23,6 +24,7 @@ from finegrain.files import new_directory
 from finegrain.tracking.audit import What, note
 from finegrain.tracking.best import BestRun, best_by_category, category_key
 from finegrain.tracking.champion import (
+    ASPECT,
     CATEGORY,
     CHAMPION,
     CHECKPOINT,
@@ -32,6 +34,7 @@ from finegrain.tracking.champion import (
     Champion,
     champion_of,
     checkpoint_uri,
+    history_of,
     model_name,
     run_behind,
 )
@@ -156,19 +159,37 @@ class Registry:
         version = str(made.version)
         if signature := self._signer.sign(Statement(name, version, run_id, files)):
             self._client.set_model_version_tag(name, version, SIGNATURE, signature)
-        earlier = (*before.earlier, before.version) if before else ()
+        if config.aspect:
+            tag = f"{ASPECT}.{version}"
+            self._client.set_registered_model_tag(name, tag, repr(config.aspect))
+        if before:
+            earlier = (*before.earlier, before.version)
+        else:
+            earlier = self._appointed(config.dataset, config.category)
         champion = Champion(config.dataset, config.category, version, earlier)
         self._note(champion, what, by, before.version if before else None, version)
         return self._appoint(champion)
 
     def rollback(self, dataset: str, category: str, *, by: str | None = None) -> Champion:
-        """Take the last promotion back; ConfigError where there is none to take back."""
+        """Take the last promotion back.
+
+        Where the alias was deleted in MLflow, the last champion is appointed again; versions that
+        were deleted there are passed over.
+
+        Raises:
+            ConfigError: there is none to go back to.
+        """
         now = self.champion(dataset, category)
-        if now is None or not now.earlier:
-            raise ConfigError(f"{dataset}/{category} has no earlier champion to go back to")
-        *earlier, version = now.earlier
-        self._note(now, "rolled back", by, now.version, version)
-        return self._appoint(Champion(dataset, category, version, tuple(earlier)))
+        earlier = list(now.earlier if now else self._appointed(dataset, category))
+        listed = ", ".join(earlier)
+        while earlier:
+            back = Champion(dataset, category, earlier.pop(), tuple(earlier))
+            if self._has(back):
+                before = now.version if now else None
+                self._note(back, "rolled back", by, before, back.version)
+                return self._appoint(back)
+        gone = f"; its versions {listed} were deleted in MLflow, so promote a run" if listed else ""
+        raise ConfigError(f"{dataset}/{category} has no earlier champion to go back to{gone}")
 
     def withdraw(self, dataset: str, category: str, *, by: str | None = None) -> Champion:
         """Let a category have no champion; its versions stay. ConfigError where it has none."""
@@ -177,6 +198,7 @@ class Registry:
             raise ConfigError(f"{dataset}/{category} has no champion to withdraw")
         self._note(now, "withdrawn", by, now.version, None)
         self._client.delete_registered_model_alias(now.model, CHAMPION)
+        self._client.set_registered_model_tag(now.model, HISTORY, "[]")  # not lost, but given up
         return now
 
     def ask(self, champion: Champion, false_alarms: float, *, by: str | None = None) -> Champion:
@@ -300,7 +322,29 @@ class Registry:
             )
 
     def _appoint(self, champion: Champion) -> Champion:
-        history = json.dumps(champion.earlier)
-        self._client.set_registered_model_tag(champion.model, HISTORY, history)
         self._client.set_registered_model_alias(champion.model, CHAMPION, champion.version)
+        history = json.dumps([*champion.earlier, champion.version])  # what is so, not what will be
+        self._client.set_registered_model_tag(champion.model, HISTORY, history)
         return champion
+
+    def _appointed(self, dataset: str, category: str) -> tuple[str, ...]:
+        """The champions that were, oldest first, of a category whose alias was deleted."""
+        name = model_name(dataset, category)
+        try:
+            tags = self._client.get_registered_model(name).tags
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return ()
+        mine = (tags.get(DATASET), tags.get(CATEGORY)) == (dataset, category)
+        return history_of(name, tags) if mine else ()
+
+    def _has(self, champion: Champion) -> bool:
+        """Whether the version is still there."""
+        try:
+            self._client.get_model_version(champion.model, champion.version)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return False
+        return True

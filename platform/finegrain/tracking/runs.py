@@ -18,6 +18,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID
 
 from finegrain.data.shots import Shot
+from finegrain.errors import ConfigError
 
 EXPERIMENT = "finegrain"
 TRIAL, DIGEST = "finegrain.trial", "finegrain.result_sha256"
@@ -40,13 +41,15 @@ def open_client(uri: str) -> MlflowClient:
 
 
 def open_experiment(client: MlflowClient, artifacts: Path) -> str:
-    """The id of EXPERIMENT, made if need be.
+    """The id of EXPERIMENT, made if need be, and restored where it was deleted in MLflow.
 
     Args:
         client: of MLflow.
         artifacts: folder for artifacts of a new experiment in a local database.
     """
     if found := client.get_experiment_by_name(EXPERIMENT):
+        if found.lifecycle_stage != "active":
+            client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
     location = artifacts.as_uri() if client.tracking_uri.startswith("sqlite:") else None
     return client.create_experiment(EXPERIMENT, artifact_location=location)
@@ -63,6 +66,11 @@ def latest_run(client: MlflowClient, name: str) -> Run | None:
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
         return None
+    if experiment.lifecycle_stage != "active":
+        raise ConfigError(
+            f"MLflow's experiment {EXPERIMENT} is deleted, and its runs with it; restore it in "
+            "MLflow's page, or record a benchmark again with `finegrain record`"
+        )
     quote = '"' if "'" in name else "'"  # MLflow knows no escape: one with both is compared here
     query = "" if quote in name else f"attributes.run_name = {quote}{name}{quote}"
     runs = search_all(client, experiment.experiment_id, query, ["start_time DESC"])

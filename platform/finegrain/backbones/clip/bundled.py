@@ -69,7 +69,7 @@ class BundledClip:
         self._tower = EfficientNetLite1(self.device)
         self._model = load_grounded(folder, self._tower.weights_hash).to(self.device)
         self._model.eval().requires_grad_(False)
-        self.image_size = self._tower.image_size
+        self.image_size, self.grid = self._tower.image_size, self._tower.grid
         self.weights_hash = hashlib.sha256(
             (self._tower.weights_hash + parameters_hash(self._model)).encode()
         ).hexdigest()

@@ -64,6 +64,7 @@ class OpenClip:
         self.logit_scale = math.exp(model.logit_scale.item())  # before it loses precision
         self.model: Any = model.eval().requires_grad_(False).to(self.device, dtype)
         self.image_size: int = model.visual.image_size[0]
+        self.grid: tuple[int, int] = model.visual.grid_size
         self.embed_dim: int = model.visual.output_dim
         self.context_length: int = model.context_length
         depth = len(model.visual.transformer.resblocks)

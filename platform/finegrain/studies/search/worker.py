@@ -5,7 +5,14 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from finegrain.backbones import Backbone, RgbImage, Windows
+from finegrain.backbones import (
+    Backbone,
+    RgbImage,
+    Windows,
+    aspect_of,
+    framed,
+    shots_aspect,
+)
 from finegrain.benchmark.plan import Trial
 from finegrain.benchmark.trial import Worker, shot_paths
 from finegrain.data.images import read_rgb
@@ -51,7 +58,7 @@ class SettingWorker:
         self, paths: tuple[Path, ...], seed: int, backbone: Backbone, windows: Windows | None
     ) -> HeldOut:
         """The shots and their copies."""
-        key = (paths, seed, backbone.weights_hash, windows)
+        key = (paths, seed, backbone.weights_hash, aspect_of(backbone), windows)
         if key not in self._held_out:
             self._held_out[key] = hold_out(backbone, _images(paths), seed=seed, windows=windows)
         return self._held_out[key]
@@ -60,7 +67,7 @@ class SettingWorker:
         self, trial: Trial, paths: tuple[Path, ...], backbone: Backbone, windows: Windows | None
     ) -> TestSet:
         """The trial's test images, which only a study asks for; DatasetError if a shot is one."""
-        encoded = self._worker.encoded(trial, backbone, windows)
+        encoded = self._worker.encoded(trial, trial.load_category(), backbone, windows)
         encoded.checked(paths)
         if encoded.test is None:
             raise DatasetError(f"{trial.category} has no test image; a study measures on them")
@@ -71,12 +78,14 @@ class _Fit:
     """A detector that learns on one category, a rung at a time."""
 
     def __init__(self, worker: SettingWorker, trial: Trial, search: Search) -> None:
-        backbone = worker.backbone(trial)
+        paths = shot_paths(trial, trial.load_category())
+        aspect = shots_aspect(trial.resize, _images(paths))
+        backbone = framed(worker.backbone(trial), aspect)
         self.category = trial.category
         self._detector: Detector = make_detector(
             trial.method, backbone, trial.options, seed=trial.seed
         )
-        windows, paths = self._detector.windows, shot_paths(trial, trial.load_category())
+        windows = self._detector.windows
         self._held_out = worker.held_out(paths, trial.seed, backbone, windows)
         self._test: TestSet | None = None
         if search.measures_test:
