@@ -120,7 +120,7 @@ def test_a_trial_is_calibrated_and_its_alarms_are_counted(trials, worker, tmp_pa
 def test_scores_that_allow_no_threshold_are_measured_all_the_same(
     trials, worker, tmp_path, monkeypatch
 ):
-    def refuse(*_):
+    def refuse(*_, **__):
         raise CalibrationError("no threshold can be set")
 
     monkeypatch.setattr("finegrain.benchmark.trial.calibrate", refuse)

@@ -4,7 +4,7 @@ B images.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -115,7 +115,7 @@ class Thresholds:
                 "these thresholds were calibrated by an older version, which kept no spread of "
                 "the scores; fit again to choose a number of false alarms"
             )
-        return self.of(self.scores, self.peaks, false_alarms)
+        return replace(self.of(self.scores, self.peaks, false_alarms), canary=self.canary)
 
 
 def check_false_alarms(false_alarms: float) -> None:
