@@ -6,6 +6,7 @@ results.py   the trials of benchmarks, read back
 best.py      the best trial of each category
 mlmodel.py   what makes a checkpoint a model that MLflow itself can load
 server.py    a server of its own, to try things on
+moved.py     a local store that was moved finds its artifacts
 registry.py  the checkpoint that is served of each category, its champion
 parts.py     what a server records: the photos behind a fit, and operators' feedback
 """

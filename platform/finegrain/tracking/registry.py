@@ -118,8 +118,16 @@ class Registry:
         target = folder / f"{champion.model}-{version}-{stored.run_id}"
         if not target.is_dir():
             uri = self._client.get_model_version_download_uri(champion.model, version)
-            with new_directory(target) as scratch:
-                self._download(uri, scratch)
+            try:
+                with new_directory(target) as scratch:
+                    self._download(uri, scratch)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                raise CheckpointError(
+                    f"version {version} of {champion.key} is not where {self._uri} says. Where the "
+                    "store was moved, put its folder of artifacts beside its database again"
+                ) from error
         return target
 
     def _download(self, uri: str, folder: Path) -> None:
