@@ -162,3 +162,38 @@ def test_two_drivers_of_one_benchmark(tmp_path):
         pass
     with only_driver(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("error", [NotImplementedError("no flock"), OSError(errno.ENOLCK, "none")])
+def test_a_file_system_without_locks_is_named(error, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise error
+
+    monkeypatch.setattr("filelock.UnixFileLock._acquire", refuse)
+    with (
+        pytest.raises(ConfigError, match=r"has no file locks .*give an --output elsewhere"),
+        only_driver(tmp_path),
+    ):
+        pass
+    full = OSError(errno.ENOSPC, "no space")
+    monkeypatch.setattr("finegrain.benchmark.store.FileLock.acquire", lambda _: _raise(full))
+    with pytest.raises(OSError, match="no space"), only_driver(tmp_path):
+        pass
+
+
+def _raise(error):
+    raise error
+
+
+def test_a_benchmark_that_was_moved_with_its_data_finds_both(plates, tmp_path):
+    runs = tmp_path / "runs"
+    (runs / "data").mkdir(parents=True)
+    plates.rename(runs / "data/folder")
+    grid = Grid(
+        dataset="folder", data_root=runs / "data/folder", methods=("patchcore",), seeds=(0,)
+    )
+    create(resolve(grid, beside=runs), runs / "first")
+    runs.rename(tmp_path / "elsewhere")
+    moved = load(tmp_path / "elsewhere/first")
+    assert moved.data_root == tmp_path / "elsewhere/data/folder"
+    assert moved.files_of("plate_a").train

@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+import finegrain.method.memory as method_memory
 from finegrain.backbones import PatchTokens
 from finegrain.method.config import MemoryConfig, ScoringConfig
 from finegrain.method.memory import VisualMemory
@@ -203,6 +204,14 @@ def test_what_is_usual_stays_known_where_a_shot_is_left_out():
     memory = VisualMemory.of(grid_tokens(2, 3, 4))
     assert torch.equal(memory.without(0).usual[0], memory.usual[0][1:])
     assert memory.without(0).usual[0].min() > 0
+
+
+def test_what_is_usual_is_found_only_where_it_counts(monkeypatch):
+    asked = []
+    monkeypatch.setattr(method_memory, "_from_other_shots", lambda level: asked.append(level))
+    memory = VisualMemory.of(grid_tokens(2, 3, 4), grid_tokens(6, 3, 4))
+    memory.without(0).compare(grid_tokens(1, 3, 4), MemoryConfig(usual=0))
+    assert asked == []
 
 
 def test_a_memory_without_a_shot_is_that_of_the_others():

@@ -28,6 +28,7 @@ class Place:
     """A registry, and a folder for what is promoted in it; a database there, unless it has one."""
 
     def __init__(self, folder: Path, artifacts: str | None = None, uri: str | None = None):
+        folder.mkdir(exist_ok=True)
         self.folder, self.uri = folder, uri or new_database(folder)
         self.registry = Registry(self.uri)
         self.client = MlflowClient(self.uri)
@@ -288,3 +289,22 @@ def test_mlflow_itself_loads_a_champion_and_judges_with_it(place, plates, tmp_pa
         "models:/finegrain-own-pyfunc@champion"
         in place.client.get_registered_model(champion.model).description
     )
+
+
+def test_a_store_that_was_moved_whole_finds_its_artifacts(tmp_path):
+    before = Place(tmp_path / "before")
+    champion = before.registry.promote(before.run("nut"))
+    (tmp_path / "before").rename(tmp_path / "after")
+    moved = new_registry(tmp_path / "after")
+    assert read_config(moved.fetch(champion, "1", tmp_path / "cache")).category == "nut"
+    (tmp_path / "after/artifacts").rename(tmp_path / "elsewhere")
+    alone = new_registry(tmp_path / "after")
+    with pytest.raises(CheckpointError, match="put its folder of artifacts beside its database"):
+        alone.fetch(champion, "1", tmp_path / "other cache")
+    (tmp_path / "elsewhere").rename(tmp_path / "after/artifacts")
+    third = new_registry(tmp_path / "after").fetch(champion, "1", tmp_path / "third cache")
+    assert read_config(third).category == "nut"
+
+
+def new_registry(folder):
+    return Registry(f"sqlite:///{next(folder.glob('*.db'))}")

@@ -156,7 +156,8 @@ def test_an_experiment_that_was_deleted_is_restored_by_the_next_record(tmp_path)
     record(BenchmarkRun(uri, "before", tmp_path / "artifacts", None), "gear")
     client = MlflowClient(uri)
     client.delete_experiment(experiment_of(uri))
-    with pytest.raises(ConfigError, match="experiment finegrain is deleted.*`finegrain record`"):
+    with pytest.raises(ConfigError, match=r"experiment finegrain is deleted.*`finegrain record`"):
         latest_run(client, "before")
     record(BenchmarkRun(uri, "after", tmp_path / "artifacts", None), "gear")
-    assert latest_run(client, "before") and latest_run(client, "after")
+    assert latest_run(client, "before")
+    assert latest_run(client, "after")

@@ -218,7 +218,11 @@ def read_result(path: Path, trial: Trial) -> TrialResult | None:
         result = TrialResult.model_validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError):
         return None
-    return result if result.config_hash == trial.config_hash() else None
+    if result.config_hash != trial.config_hash():
+        return None
+    if result.checkpoint:  # beside its result, wherever the folder was moved since
+        return result.model_copy(update={"checkpoint": path.parent / result.checkpoint.name})
+    return result
 
 
 def _fingerprint(benchmark: Benchmark, category: str) -> str:

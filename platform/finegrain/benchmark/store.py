@@ -8,6 +8,7 @@
 So resuming is planning again: what lies here is the state.
 """
 
+import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from finegrain.errors import ConfigError
 from finegrain.files import write_text
 
 BENCHMARK, TRIALS, MLFLOW = "benchmark.json", "trials", "mlflow.json"
+NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK}
 
 
 def check_new(directory: Path) -> None:
@@ -41,22 +43,38 @@ def create(benchmark: Benchmark, directory: Path) -> None:
 def load(directory: Path) -> Benchmark:
     """The grid of an existing benchmark directory."""
     try:
-        return Benchmark.model_validate_json((directory / BENCHMARK).read_bytes())
+        found = Benchmark.model_validate_json((directory / BENCHMARK).read_bytes())
     except FileNotFoundError as error:
         raise ConfigError(f"{directory} holds no {BENCHMARK}: nothing to resume") from error
     except ValidationError as error:
         raise ConfigError(f"{directory / BENCHMARK} is damaged: {error}") from error
+    beside = directory.parent / "data" / found.dataset  # where the benchmark itself renders it
+    if not found.data_root.exists() and beside.is_dir():  # both were moved together
+        return found.model_copy(update={"data_root": beside})
+    return found
 
 
 @contextmanager
 def only_driver(directory: Path) -> Iterator[None]:
     """Hold the directory's lock; ConfigError while another driver runs the same benchmark."""
     directory.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(directory / ".lock", blocking=False)
     try:
-        with FileLock(directory / ".lock", blocking=False):
-            yield
+        lock.acquire()
     except Timeout as error:
         raise ConfigError(f"another driver is running {directory}; wait for it") from error
+    except (NotImplementedError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in NO_LOCKS:
+            raise
+        raise ConfigError(
+            f"the file system of {directory} has no file locks ({error}), so that two drivers "
+            "could run one benchmark; give an --output elsewhere, or mount it with locks (of NFS, "
+            "without nolock)"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def create_or_replace(benchmark: Benchmark, directory: Path) -> None:

@@ -5,6 +5,7 @@ none, accents go, and what is left is told by its number, such as U+87BA.
 """
 
 import unicodedata
+from collections.abc import Callable
 from functools import cache
 
 from PIL import ImageFont
@@ -26,15 +27,18 @@ def lettered(text: str, size: int) -> tuple[str, Font]:
     for font in (own, *_others(size)):
         if _has_all(font, text):
             return text, font
-    return "".join(_spelt(letter, own) for letter in text), own
+    return spelt(text, lambda part: _has_all(own, part)), own
 
 
-def _spelt(letter: str, font: Font) -> str:
-    if _has_all(font, letter):
-        return letter
+def spelt(text: str, written: Callable[[str], bool]) -> str:
+    """The text without what `written` denies: accents go, other letters become numbers."""
+    return "".join(letter if written(letter) else _told(letter, written) for letter in text)
+
+
+def _told(letter: str, written: Callable[[str], bool]) -> str:
     plain = unicodedata.normalize("NFKD", letter)
     plain = "".join(part for part in plain if not unicodedata.combining(part))
-    return plain if plain and _has_all(font, plain) else f"U+{ord(letter):04X}"
+    return plain if plain and written(plain) else f"U+{ord(letter):04X}"
 
 
 def _has_all(font: Font, text: str) -> bool:

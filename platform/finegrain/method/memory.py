@@ -23,15 +23,15 @@ class VisualMemory:
     Args:
         levels: (K,rows,columns,W_l) each, where they lie.
         turned: (K,M,W_l) each, of the shots' turned copies, which lie nowhere; may be none.
-        usual: (K,N) each, how far a token is from the most similar one of the other shots; 0 for a
-            single shot, which does not say.
-        usual_turned: (K,M) each, the same among the turned copies.
+        of_more: the memory of more shots, of which these are those at the places `kept`; what is
+            usual is told by all of them.
+        kept: (K,) places among those shots.
     """
 
     levels: tuple[Tensor, ...]
-    turned: tuple[Tensor, ...]
-    usual: tuple[Tensor, ...]
-    usual_turned: tuple[Tensor, ...]
+    turned: tuple[Tensor, ...] = ()
+    of_more: "VisualMemory | None" = None
+    kept: tuple[int, ...] = ()
 
     @staticmethod
     def of(shots: PatchTokens, turned: PatchTokens | None = None) -> "VisualMemory":
@@ -39,20 +39,34 @@ class VisualMemory:
         count = len(shots)
         levels = (level.view(count, *shots.grid, -1) for level in _levels(shots))
         copies = _levels(turned) if turned is not None else ()
-        return VisualMemory._of(
+        return VisualMemory(
             tuple(levels), tuple(level.reshape(count, -1, level.shape[-1]) for level in copies)
         )
 
-    @staticmethod
-    def _of(levels: tuple[Tensor, ...], turned: tuple[Tensor, ...]) -> "VisualMemory":
-        usual = (tuple(map(_from_other_shots, part)) for part in (levels, turned))
-        return VisualMemory(levels, turned, *usual)
+    @cached_property
+    def usual(self) -> tuple[Tensor, ...]:
+        """(K,N) a level, how far a token is from the most similar one of the other shots.
+
+        0 for a single shot, which does not say.
+        """
+        if self.of_more:
+            return tuple(level[list(self.kept)] for level in self.of_more.usual)
+        return tuple(map(_from_other_shots, self.levels))
+
+    @cached_property
+    def usual_turned(self) -> tuple[Tensor, ...]:
+        """(K,M) a level, the same among the turned copies."""
+        if self.of_more:
+            return tuple(level[list(self.kept)] for level in self.of_more.usual_turned)
+        return tuple(map(_from_other_shots, self.turned))
 
     def without(self, index: int) -> "VisualMemory":
         """The memory of the other shots and their turned copies; what is usual stays known."""
         kept = [i for i in range(len(self.levels[0])) if i != index]
-        parts = (self.levels, self.turned, self.usual, self.usual_turned)
-        return VisualMemory(*(tuple(level[kept] for level in part) for part in parts))
+        levels, turned = (
+            tuple(level[kept] for level in part) for part in (self.levels, self.turned)
+        )
+        return VisualMemory(levels, turned, self, tuple(kept))
 
     def state(self) -> dict[str, Tensor]:
         """The levels by name, for a checkpoint."""
@@ -65,7 +79,7 @@ class VisualMemory:
         count, turned = (
             sum(key.startswith(f"{name}.") for key in state) for name in ("memory", "turned")
         )
-        return VisualMemory._of(
+        return VisualMemory(
             tuple(state[f"memory.{i}"] for i in range(max(count, 1))),
             tuple(state[f"turned.{i}"] for i in range(turned)),
         )
@@ -92,10 +106,10 @@ class VisualMemory:
             is_joint = level == len(self.levels) - 1
             if is_joint and not config.joint:
                 continue
-            known = config.usual * self.usual[level]
+            known = config.usual * self.usual[level] if config.usual else None
             near, wide = _nearest(seen, memory, radius, known)
             if self.turned:
-                known = config.usual * self.usual_turned[level]
+                known = config.usual * self.usual_turned[level] if config.usual else None
                 wide = torch.minimum(wide, _nearest(seen, self.turned[level], None, known)[1])
             mixed = wide if radius is None else config.near * near + (1 - config.near) * wide
             found.append(self._joint_scale * mixed if is_joint else mixed)

@@ -4,6 +4,11 @@ import io
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
+from matplotlib.text import Text
+from PIL import ImageFont
+
+from finegrain.evaluation.lettering import lettered, spelt
 
 
 def plot_curves(title: str, labels: Sequence[str], means: Mapping[str, Sequence[float]]) -> bytes:
@@ -31,7 +36,37 @@ def plot_curves(title: str, labels: Sequence[str], means: Mapping[str, Sequence[
 
 
 def rendered(figure: Figure, dpi: int = 120) -> bytes:
-    """The figure as PNG."""
+    """The figure as PNG; no letter in it becomes a box."""
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):  # which write their labels again as they are drawn
+            labels = [label.get_text() for label in axis.get_ticklabels()]
+            if (shown := [_shown(label)[0] for label in labels]) != labels:
+                axis.set_ticks(axis.get_ticklocs(), labels=shown)
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        words, family = _shown(text.get_text())
+        text.set_text(words)
+        if family:
+            text.set_fontfamily(family)
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=dpi)
     return stream.getvalue()
+
+
+def _shown(words: str) -> tuple[str, list[str] | None]:
+    """The words and the fonts for them: one of this machine for what matplotlib's own lacks.
+
+    Without one they are spelt.
+    """
+    own = get_font(findfont("DejaVu Sans"))
+
+    def written(part: str) -> bool:
+        return all(letter.isspace() or own.get_char_index(ord(letter)) for letter in part)
+
+    if written(words):
+        return words, None
+    shown, font = lettered(words, 10)
+    if shown == words and isinstance(font, ImageFont.FreeTypeFont) and isinstance(font.path, str):
+        fontManager.addfont(font.path)
+        return words, ["DejaVu Sans", FontProperties(fname=font.path).get_name()]
+    return spelt(words, written), None

@@ -6,6 +6,7 @@ results.py   the trials of benchmarks, read back
 best.py      the best trial of each category
 mlmodel.py   what makes a checkpoint a model that MLflow itself can load
 server.py    a server of its own, to try things on
+moved.py     a local store that was moved finds its artifacts
 signing.py   who has signed a checkpoint, and who has to
 audit.py     who changed what is served, and when
 champion.py  what a registered model tells of a category's champion, and which rows are no such

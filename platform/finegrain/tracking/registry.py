@@ -109,8 +109,16 @@ class Registry:
         run = run_behind(stored)
         target = folder / sha256(f"{champion.model} {version} {run}".encode()).hexdigest()
         if not target.is_dir():
-            with new_directory(target) as scratch:
-                self._download(run, scratch)
+            try:
+                with new_directory(target) as scratch:
+                    self._download(run, scratch)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                raise CheckpointError(
+                    f"version {version} of {champion.key} is not where {self._uri} says. Where the "
+                    "store was moved, put its folder of artifacts beside its database again"
+                ) from error
         if self._trust.demanded:
             statement = Statement(champion.model, version, run, digest(target))
             self._trust.check(statement, stored.tags.get(SIGNATURE))

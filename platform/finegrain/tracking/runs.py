@@ -19,6 +19,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_I
 
 from finegrain.data.shots import Shot
 from finegrain.errors import ConfigError
+from finegrain.tracking.moved import follow_moved
 
 EXPERIMENT = "finegrain"
 TRIAL, DIGEST = "finegrain.trial", "finegrain.result_sha256"
@@ -37,6 +38,7 @@ def open_client(uri: str) -> MlflowClient:
         os.environ.setdefault(variable, value)
     for part in ("mlflow.store", "mlflow.pyfunc"):
         logging.getLogger(part).setLevel(logging.WARNING)
+    follow_moved(uri)
     return MlflowClient(uri)
 
 
