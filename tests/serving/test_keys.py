@@ -9,6 +9,7 @@ import pytest
 
 from finegrain.errors import ConfigError
 from finegrain.serving import access
+from finegrain.serving.client import Client
 from finegrain.serving.config import API_KEY, KEYS_FILE, LOCAL_KEY
 from finegrain.serving.http import make_app
 from finegrain.serving.keys import KeyRing
@@ -153,6 +154,18 @@ def test_a_key_of_any_characters_is_known_as_clients_send_it(monkeypatch, key):
     assert listed([(b"x-api-key", sent)]) == 200
     assert listed([(b"authorization", b"Bearer " + sent)]) == 200
     assert listed([(b"x-api-key", sent + b"x")]) == 401
+
+
+def test_a_client_sends_a_key_of_any_letters():
+    sent = []
+
+    def answer(request):
+        sent.append(dict(request.headers.raw)[b"X-API-Key"])
+        return httpx.Response(200, json={"categories": []})
+
+    with Client("http://x", api_key="螺母", transport=httpx.MockTransport(answer)) as client:
+        client.categories()
+    assert sent == ["螺母".encode()]
 
 
 def test_a_key_may_be_for_scoring_alone(tmp_path, monkeypatch):

@@ -86,7 +86,7 @@ def _refusal(response: httpx.Response) -> ScoringError:
 
 def _options(address: str, api_key: str | None, timeout_s: float) -> dict[str, Any]:
     key = api_key or os.environ.get(API_KEY)
-    headers = {"X-API-Key": key} if key else {}
+    headers = {"X-API-Key": key.encode()} if key else {}  # of any letters
     return {"base_url": address, "headers": headers, "timeout": timeout_s}
 
 
