@@ -3,6 +3,8 @@
 import asyncio
 import os
 import socket
+import subprocess
+from pwd import getpwnam
 
 import httpx
 import pytest
@@ -67,7 +69,7 @@ def test_a_page_of_another_site_is_refused_where_there_is_no_key(headers, status
 
 def test_a_page_needs_the_key_of_the_printed_address_and_a_program_does_not(monkeypatch):
     monkeypatch.setenv(LOCAL_KEY, "drawn")
-    monkeypatch.setattr(access, "user_at", lambda _port: os.getuid())
+    monkeypatch.setattr(access, "user_at", lambda *_ends: os.getuid())
     page = {"user-agent": CHROME, "sec-fetch-site": "same-origin"}
     assert listed() == 200
     assert listed(page) == 401
@@ -81,9 +83,9 @@ def test_a_page_needs_the_key_of_the_printed_address_and_a_program_does_not(monk
         200, 200, 401,
     ]  # fmt: skip
     assert ask(("GET", "/?key=drawn", page), ("GET", LISTED, page)) == [303, 200]
-    monkeypatch.setattr(access, "user_at", lambda _port: os.getuid() + 1)
+    monkeypatch.setattr(access, "user_at", lambda *_ends: os.getuid() + 1)
     assert listed() == 403
-    monkeypatch.setattr(access, "user_at", lambda _port: None)  # nobody can say whose it is
+    monkeypatch.setattr(access, "user_at", lambda *_ends: None)  # nobody can say whose it is
     assert listed() == 403
 
 
@@ -93,9 +95,28 @@ def test_a_program_is_known_by_the_user_that_runs_it():
             socket.create_server((host, 0), family=family) as listening,
             socket.create_connection(listening.getsockname()[:2]) as asking,
         ):
-            assert user_at(asking.getsockname()[1]) == os.getuid()
-    assert user_at(1) is None
-    assert user_at(1, ["/nowhere"]) is None
+            client, server = asking.getsockname()[:2], listening.getsockname()[:2]
+            assert user_at(client, server) == os.getuid()
+            assert user_at((host, 1), server) is None
+            assert user_at(client, (host, 1)) is None
+    assert user_at(("", 0), ("localhost", 80)) is None
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root starts a program as another user")
+def test_another_user_s_program_is_told_from_ours():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        place = listening.getsockname()
+        process = subprocess.Popen(
+            ["/bin/bash", "-c", f"exec 3<>/dev/tcp/{place[0]}/{place[1]}; sleep 60"],
+            user="nobody",
+        )
+        try:
+            connection, client = listening.accept()
+            with connection:
+                assert user_at(client, place) == getpwnam("nobody").pw_uid != os.getuid()
+        finally:
+            process.kill()
+            process.wait()
 
 
 @pytest.mark.parametrize("name", ["x-forwarded-for", "forwarded", "x-real-ip", "via"])

@@ -318,6 +318,7 @@ def test_a_web_page_gets_nothing_from_the_server_of_whoever_looks_at_it(server, 
     with sync_playwright() as playwright, web_page(ATTACK.replace("URL", server.address)) as port:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         context, statuses = browser.new_context(), {}
+        context.set_default_timeout(120_000)
         own, page = context.new_page(), context.new_page()
         own.goto(server.page)  # whoever looks at the other has the key in this browser
         own.locator("#status", has_text="Ready").wait_for()

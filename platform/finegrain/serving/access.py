@@ -7,7 +7,7 @@ from starlette.requests import HTTPConnection, Request
 from finegrain.serving.config import API_KEY
 from finegrain.serving.keys import LOCAL, KeyRing, same
 from finegrain.serving.messages import Refusal
-from finegrain.serving.peer import is_loopback, user_at, was_forwarded
+from finegrain.serving.peer import Place, is_loopback, user_at, was_forwarded
 from finegrain.serving.service import ServiceError
 
 
@@ -68,11 +68,12 @@ def _check_machine(request: Request) -> None:
     it speaks HTTP/1.0, or is run by another user.
     """
     host = request.headers.get("host", "").rsplit(":", 1)[0].strip("[]")
-    peer, port = request.client or ("", 0)
-    if was_forwarded(request.headers) or not (is_loopback(peer) and is_loopback(host)):
+    client: Place = request.client or ("", 0)
+    server: Place = request.scope.get("server") or ("", 0)
+    if was_forwarded(request.headers) or not (is_loopback(client[0]) and is_loopback(host)):
         message = f"only loopback may ask without a key; set {API_KEY} for the server"
         raise ServiceError(Refusal(403, "forbidden", message))
-    user, strict = user_at(port), bool(request.app.state.keys.local)
+    user, strict = user_at(client, server), bool(request.app.state.keys.local)
     ours = user == os.getuid() or (user is None and not strict)
     if not ours or request.scope.get("http_version") == "1.0":
         message = (

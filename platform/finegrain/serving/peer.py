@@ -1,10 +1,14 @@
 """Who is at the other end: this machine or a proxy on it, and whose program."""
 
 import ipaddress
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import socket
+import struct
+from collections.abc import Mapping
 
-TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
+Place = tuple[str, int]  # host and port
+# Of linux/netlink.h, sock_diag.h and inet_diag.h.
+SOCK_DIAG, BY_FAMILY, REQUEST, ANY = 4, 20, 1, 0xFFFFFFFF
+HEAD, USER = 16, 64  # bytes of a message's head; then, of inet_diag_msg, before idiag_uid
 PROXIED = ("x-forwarded-for", "forwarded", "x-real-ip", "via", "x-forwarded-host")
 
 
@@ -23,24 +27,30 @@ def was_forwarded(headers: Mapping[str, str]) -> bool:
     return any(name in headers for name in PROXIED)
 
 
-def user_at(port: int, tables: Sequence[str] = TABLES) -> int | None:
-    """The id of the user whose program holds that port of this machine's loopback.
+def user_at(client: Place, server: Place) -> int | None:
+    """The id of the user whose program holds the client's end of a connection on this machine.
 
-    None where Linux's tables don't show it.
+    Asked of Linux's sock_diag, which looks up one socket where /proc/net/tcp walks over all.
+    None where that does not show it.
+
+    Args:
+        client: host and port of the end that is asked after.
+        server: of the other.
     """
-    for table in tables:
-        try:
-            rows = Path(table).read_text().splitlines()[1:]
-        except OSError:
-            continue
-        for row in rows:
-            _, local, _, _, _, _, _, user, *_ = row.split()
-            if int(local.rpartition(":")[2], 16) == port and _is_local(local):
-                return int(user)
-    return None
-
-
-def _is_local(place: str) -> bool:
-    """Whether an address of these tables, in hexadecimal and the machine's order, is loopback."""
-    address = place.partition(":")[0]
-    return address.endswith("7F") or address == "0" * 24 + "01000000"
+    try:
+        family = socket.AF_INET6 if ":" in client[0] else socket.AF_INET
+        ends = [socket.inet_pton(family, host).ljust(16, b"\0") for host, _ in (client, server)]
+        ports = struct.pack("!HH", client[1], server[1])
+        any_device = struct.pack("=3I", 0, ANY, ANY)  # and any cookie
+        asked = struct.pack("=BBBxI", family, socket.IPPROTO_TCP, 0, ANY)
+        asked += ports + b"".join(ends) + any_device
+        head = struct.pack("=IHHII", HEAD + len(asked), BY_FAMILY, REQUEST, 0, 0)
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, SOCK_DIAG) as netlink:
+            netlink.settimeout(1)
+            netlink.sendto(head + asked, (0, 0))
+            answer = netlink.recv(4096)
+    except (OSError, AttributeError, struct.error):  # no such address, or no Linux
+        return None
+    if struct.unpack_from("=H", answer, 4)[0] != BY_FAMILY:  # an error: no such socket
+        return None
+    return int(struct.unpack_from("=I", answer, HEAD + USER)[0])
