@@ -10,7 +10,7 @@ import numpy as np
 from finegrain.data import KNOWN, Category, Sample, scan_category
 from finegrain.data.findings import CategoryFindings, Findings, Twins
 from finegrain.data.folder import list_categories
-from finegrain.data.images import decode_rgb, deep_range, marked, mask_layers, read_bytes
+from finegrain.data.images import decode_rgb, deep_range, marked, mask_layers, oddities, read_bytes
 from finegrain.data.likeness import Look, look
 from finegrain.data.masks import small_regions
 from finegrain.data.published import check_published, published_indices, published_notes
@@ -48,6 +48,7 @@ class Checkup:
         self._shots, self._seeds, self._published = shots, seeds, published
         self._progress = progress
         self._done = self._total = 0
+        self._turned: set[Path] = set()  # images, by EXIF
         present, known = _present(dataset, root, good)
         if published:
             check_published(dataset, categories or (), shots, views)
@@ -124,11 +125,16 @@ class Checkup:
             data = read_bytes(path)
             image = decode_rgb(data, str(path))
             found.ranges.append(deep_range(data, str(path)))
+            turned, frames = oddities(data, str(path))
         except ImageError as error:
             found.problems.append(str(error))
             return None
         size = (image.shape[1], image.shape[0])
         found.sizes.append(size)
+        if frames > 1:
+            found.framed.append(path)
+        if turned:
+            self._turned.add(path)
         return hashlib.sha256(data).hexdigest(), look(image), size
 
     def _mask(self, sample: Sample, size: tuple[int, int] | None, found: CategoryFindings) -> None:
@@ -140,6 +146,16 @@ class Checkup:
             found.mask_fault(sample.defect, "missing", problem)
         elif size:
             _check_mask(sample, sample.mask, size, found)
+            if sample.path in self._turned and not _is_turned(sample.mask):
+                found.turned.append(sample.path)
+
+
+def _is_turned(mask: Path) -> bool:
+    """Whether EXIF turns a mask, too; of a folder of them no one asks."""
+    try:
+        return mask.is_file() and oddities(read_bytes(mask), str(mask))[0]
+    except ImageError:
+        return False
 
 
 def _check_mask(sample: Sample, path: Path, size: tuple[int, int], found: CategoryFindings) -> None:

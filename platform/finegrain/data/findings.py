@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from finegrain.backbones.frame import NARROW
 from finegrain.tables import UNDEFINED, markdown
 
 STRETCHED = 2  # the longer side over the shorter
@@ -38,6 +39,8 @@ class CategoryFindings:
     ranges: list[tuple[int, int] | None] = field(default_factory=list)  # of 16 bits; None: 8
     grey_masks: list[Path] = field(default_factory=list)  # with pixels between black and half
     small_regions: dict[Path, int] = field(default_factory=dict)  # mask -> below a map's pixel
+    framed: list[Path] = field(default_factory=list)  # with several frames
+    turned: list[Path] = field(default_factory=list)  # by EXIF, unlike their masks
 
     def warnings(self) -> list[str]:
         """What a user should know, while all numbers stay right."""
@@ -54,17 +57,23 @@ class CategoryFindings:
                 "than a pixel of the map and count as one: "
                 + _some(list(self.small_regions), "has such")
             )
+        if self.framed:
+            found.append(_some(self.framed, "has several frames, or pages; the first is read"))
+        if self.turned:
+            what = "is turned by its EXIF orientation and its mask is not; do they still agree?"
+            found.append(_some(self.turned, what))
         deep = [one for one in self.ranges if one]
         if deep and len(deep) < len(self.ranges):
             found.append(
                 f"{self.name} has {len(deep)} images of 16 bits and {len(self.ranges) - len(deep)} "
                 "of 8: are they of one brightness?"
             )
-        if stretched := [size for size in self.sizes if max(size) > STRETCHED * min(size)]:
-            width, height = max(stretched, key=lambda size: max(size) / min(size))
+        if stretched := [size for size in self.sizes if STRETCHED < _aspect(size) < NARROW]:
+            width, height = max(stretched, key=_aspect)
             found.append(
                 f"{self.name} has {len(stretched)} images like {width}x{height}; they become square"
-                f" when they are encoded, by more than {STRETCHED}:1. Crop or tile them first"
+                f" when they are encoded, by more than {STRETCHED}:1. Crop them first, or keep "
+                "their shape with --resize fit"
             )
         if self.train and self.good + sum(self.defects.values()):
             for kind, count in (("good", self.good), ("anomalous", sum(self.defects.values()))):
@@ -129,6 +138,10 @@ class Findings:
         else:
             parts.append("Nothing is wrong.")
         return "\n\n".join(parts)
+
+
+def _aspect(size: tuple[int, int]) -> float:
+    return max(size) / min(size)
 
 
 def _counts(categories: Sequence[CategoryFindings]) -> str:

@@ -16,6 +16,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import normalize
 
 from finegrain.data.formats import SUFFIXES
 from finegrain.data.listing import folders, images, unread
@@ -130,6 +131,8 @@ def _samples(kind: Path, good: bool, masks: Path) -> list[Sample]:
     """The test images of one folder; those of good parts are called so whatever it is called."""
     found = {} if good else _by_stem(masks)
     wanted = not good and masks.parent.is_dir()
+    if wanted:
+        _check_stems(images(kind))
     return [
         Sample(
             path,
@@ -146,13 +149,26 @@ def _by_stem(masks: Path) -> dict[str, Path]:
     found = {entry.name: entry for entry in folders(masks)}
     for path in kinds:
         found.setdefault(path.stem, path)
+    found = {normalize("NFC", stem): path for stem, path in found.items()}  # macOS writes NFD
     return {stem.lower(): path for stem, path in found.items()} | found
 
 
 def _mask(found: dict[str, Path], image: Path) -> Path | None:
     """The image's mask: of its name with _mask, or of its very name."""
-    stems = (f"{image.stem}_mask", image.stem)
+    stem = normalize("NFC", image.stem)
+    stems = (f"{stem}_mask", stem)
     return next((found[s] for s in (*stems, *map(str.lower, stems)) if s in found), None)
+
+
+def _check_stems(paths: Sequence[Path]) -> None:
+    """DatasetError where two images would share one mask."""
+    first: dict[str, Path] = {}
+    for path in paths:
+        other = first.setdefault(normalize("NFC", path.stem), path)
+        if other != path:
+            raise DatasetError(
+                f"{other} and {path.name} would share one mask; rename one of them, or remove it"
+            )
 
 
 def _check_kinds(kinds: Sequence[Path], good: str) -> None:

@@ -68,6 +68,12 @@ def deep_range(data: bytes, source: str = "image") -> tuple[int, int] | None:
     return int(values.min()), int(values.max())
 
 
+def oddities(data: bytes, source: str = "image") -> tuple[bool, int]:
+    """Whether EXIF turns the image, and how many frames its file has, of which one is read."""
+    image = open_image(data, source)
+    return _turn(image) is not None, int(getattr(image, "n_frames", 1))
+
+
 def read_mask(path: Path, height: int, width: int) -> npt.NDArray[np.bool_]:
     """A mask file -> (H,W), true where it is `marked`; a folder of them is marked by any.
 
@@ -165,12 +171,17 @@ def _is_deep(image: Image.Image) -> bool:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turned as its EXIF says; what can't be understood there says nothing."""
-    try:
-        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # nobody's pixels
-        turn = None
+    """Turned as its EXIF says."""
+    turn = _turn(image)
     return image if turn is None else image.transpose(turn)
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What EXIF asks for; what can't be understood there says nothing."""
+    try:
+        return TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # nobody's pixels
+        return None
 
 
 def _to_rgb(image: Image.Image, raw: str, source: str) -> Image.Image:

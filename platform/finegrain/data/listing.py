@@ -40,19 +40,25 @@ def images(folder: Path) -> list[Path]:
     return [path for path in entries(folder) if _is_named_image(path) and path.is_file()]
 
 
-def images_below(folder: Path) -> Iterator[Path]:
-    """The same of the folder and of all below it."""
+def images_below(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """The same of the folder and of all below it; a link to a folder `above` is not followed."""
+    own = above | {folder.resolve()}
     yield from images(folder)
     for inner in folders(folder):
-        yield from images_below(inner)
+        if inner.resolve() not in own:
+            yield from images_below(inner, own)
 
 
 def unread(folder: Path) -> list[Path]:
-    """Pictures of kinds that are not read, and folders of images, right in a folder of images."""
+    """What lies in a folder of images and is not read.
+
+    Pictures of other kinds, links to images that are gone, and folders of images.
+    """
     return [
         entry
         for entry in entries(folder)
         if (entry.suffix.lower() in OTHER_PICTURES and entry.is_file())
+        or (_is_named_image(entry) and entry.is_symlink() and not entry.exists())
         or (entry.is_dir() and any(images_below(entry)))
     ]
 
