@@ -30,6 +30,7 @@ class ServingConfig(BaseModel):
     captions: Path | None = None  # a folder of one's own before the library
     cache: Path = Field(default_factory=places.downloads)  # downloaded checkpoints
     poll_seconds: Seconds = 2.0  # how often champions are looked up
+    canary_seconds: Seconds = 10.0  # how often an image is scored for `/readyz`
 
     backbone: str = _renamed("backbone", "clip", "bundled")  # that champions were fitted on
     backbone_weights: str | None = _renamed("backbone_weights", "clip_weights", None)  # file or tag
@@ -57,6 +58,8 @@ class ServingConfig(BaseModel):
     max_shots: Count = 32  # with those that corrections added
 
     max_in_flight: Count = 32  # images; above it, requests are answered with 429
+    max_pixels_in_flight: Count = 400_000_000  # of them all; above it, likewise
+    max_uploads: Count = 128  # bodies that arrive at once; the slowest makes room for the next
     max_images: Count = 16  # in one request
     max_image_bytes: Count = MAX_BYTES  # of one image; as a benchmark reads them
     max_body_bytes: Count = 64 * 2**20  # of a request
@@ -64,7 +67,7 @@ class ServingConfig(BaseModel):
     max_request_pixels: Count = 200_000_000  # of all images of a request
     body_timeout_s: Seconds = 60.0  # for a body to arrive; then the answer is 408
     request_timeout_s: Seconds = 30.0  # then the answer is 504
-    attempt_timeout_s: Seconds = 15.0  # then it is asked again; above a full queue's
+    attempt_timeout_s: Seconds = 15.0  # then it is asked again, if a replica was lost meanwhile
 
     @model_validator(mode="after")
     def _check(self) -> Self:
