@@ -150,6 +150,15 @@ def _gif():
     return stream.getvalue()
 
 
+def _tiff():
+    """A picture that no browser but Safari draws."""
+    stream = io.BytesIO()
+    Image.fromarray(render("gear", "test", None, 0, 3).image).resize((320, 200)).save(
+        stream, "TIFF"
+    )
+    return {"name": "x.tif", "mimeType": "image/tiff", "buffer": stream.getvalue()}
+
+
 def _header_only(width, height):
     """A PNG that claims to be that large."""
     body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
@@ -269,6 +278,10 @@ def test_the_inspector_shows_a_verdict_after_a_click(server):
         page.keyboard.press("Space")
         assert page.is_visible("#components")
         assert page.locator("#legend li").count() > 0
+        page.set_input_files("#file", _tiff())
+        page.wait_for_function("document.getElementById('image').src.startsWith('data:')")
+        shown = "[image.naturalWidth, image.naturalHeight]"
+        assert page.evaluate(f"(image => {shown})(document.getElementById('image'))") == [320, 200]
         page.set_input_files("#file", {"name": "x", "mimeType": "image/png", "buffer": b"no"})
         page.locator("#status", has_text="image 1 is not an image").wait_for()
         browser.close()
