@@ -249,6 +249,14 @@ def test_files_with_the_names_of_before_are_read():
         ServingConfig.model_validate({"clip": "bundled", "backbone": "bundled"})
 
 
+@pytest.mark.parametrize(("cpus", "replicas"), [(2, 1), (4, 2), (64, 2), (None, 1)])
+def test_there_is_a_spare_replica_where_the_machine_has_room(monkeypatch, cpus, replicas):
+    monkeypatch.setattr("os.cpu_count", lambda: cpus)
+    config = ServingConfig()
+    assert (config.encoder_min_replicas, config.scorer_min_replicas) == (replicas, replicas)
+    assert ServingConfig(encoder_max_replicas=1).encoder_max_replicas == 1  # one is taken at a word
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -1,5 +1,6 @@
 """How an application is served: the arguments of `finegrain.serving.app:build`."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -11,6 +12,7 @@ from finegrain.data.images import MAX_BYTES, MAX_PIXELS
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
+ROOMY_CPUS = 4  # two encoders, what scores, and the rest
 # Environment variables of the head.
 API_KEY, KEYS_FILE = "FINEGRAIN_API_KEY", "FINEGRAIN_API_KEYS"
 LOCAL_KEY = "FINEGRAIN_LOCAL_KEY"  # made by `finegrain serve` where there is neither
@@ -19,6 +21,11 @@ LOCAL_KEY = "FINEGRAIN_LOCAL_KEY"  # made by `finegrain serve` where there is ne
 def _renamed(name: str, before: str, default: Any) -> Any:
     """A field that older files know by the name it had before."""
     return Field(default=default, validation_alias=AliasChoices(name, before))
+
+
+def spare() -> int:
+    """2 on a machine of 4 CPUs or more, so that one may be lost; else 1"""
+    return 2 if (os.cpu_count() or 1) >= ROOMY_CPUS else 1
 
 
 class ServingConfig(BaseModel):
@@ -38,14 +45,17 @@ class ServingConfig(BaseModel):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     encoder_cpus: Annotated[float, Field(gt=0)] = 1.0  # of a replica
     encoder_gpus: Annotated[float, Field(ge=0)] = 0.0  # may be a fraction
-    encoder_min_replicas: Count = 1
+    encoder_min_replicas: Count = Field(default_factory=spare)
     encoder_max_replicas: Count = 2
     encoder_max_ongoing: Count = 16  # requests that a replica has at once, decoding or encoding
     encoder_target_ongoing: Count = 8  # above it, replicas are added
     max_batch_images: Count = 8  # encoded together
     batch_wait_ms: Annotated[float, Field(ge=0)] = 0.0  # batches fill while one is encoded
 
-    scorer_min_replicas: Count = _renamed("scorer_min_replicas", "fusion_min_replicas", 1)
+    scorer_min_replicas: Count = Field(
+        default_factory=spare,
+        validation_alias=AliasChoices("scorer_min_replicas", "fusion_min_replicas"),
+    )
     scorer_max_replicas: Count = _renamed("scorer_max_replicas", "fusion_max_replicas", 2)
     scorer_max_ongoing: Count = _renamed("scorer_max_ongoing", "fusion_max_ongoing", 16)
     detectors_per_replica: Count = 16  # the most recently used are kept
@@ -82,7 +92,7 @@ class ServingConfig(BaseModel):
                 getattr(self, f"{name}_min_replicas"),
                 getattr(self, f"{name}_max_replicas"),
             )
-            if most < least:
+            if most < least and f"{name}_min_replicas" in self.model_fields_set:
                 raise ValueError(
                     f"{name}_max_replicas is {most}, below {name}_min_replicas {least}"
                 )
