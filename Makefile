@@ -56,11 +56,11 @@ browser:  ## Chromium from the system's packages for the inspector's test; CI ca
 		echo "no Chromium here, and none could be installed: the inspector's test is skipped"
 
 fuzz: setup  ## 2,000 mutated images and bodies against a server; a minute
-	FUZZ=2000 $(BIN)/python -m pytest -n0 tests/serving/test_hostile.py -k mutated
+	FUZZ=2000 $(BIN)/python -m pytest -n0 tests/serving/test_server.py -k mutated
 
 test-clients: setup .venv-clients/.installed  ## Triton's, KServe's client and curl against a server
 	CLIENTS=$(CURDIR)/.venv-clients/bin/python $(BIN)/python -m pytest -n0 \
-		tests/serving/test_clients.py $(ARGS)
+		tests/serving/test_server.py -k 'clients or curl' $(ARGS)
 
 .venv-clients/.installed:
 	$(PYTHON) -m venv .venv-clients

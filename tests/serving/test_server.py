@@ -30,22 +30,16 @@ from finegrain.factory import render
 from finegrain.loopback import free_ports, is_free
 from finegrain.serving.client import Client, ScoringError
 from tests.conftest import bundled
-from tests.serving.champions import CATEGORIES, fitted, logged
+from tests.serving.champions import CATEGORIES, PCB, PIXELS, fitted, logged, picture
+from tests.serving.clients import *  # noqa: F403 - one server for all tests that ask it
+from tests.serving.hostile import *  # noqa: F403
 
-PCB = "/v1/categories/factory/pcb/score"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
 )  # fmt: skip
-
-
-def picture(category, index, defect=None):
-    return png(render(category, "test", defect, index, 3).image)
-
-
-PIXELS = picture("pcb", 0)
 
 
 def test_scores_over_http_are_those_of_the_detector(server, champions):

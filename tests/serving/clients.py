@@ -11,9 +11,15 @@ import subprocess
 import httpx
 import pytest
 
+from tests.serving.champions import PCB, PIXELS
 from tests.serving.conftest import ROOT
-from tests.serving.test_server import PCB, PIXELS
 
+__all__ = [
+    "expected",
+    "image",
+    "test_curl_as_the_documentation_shows_it",
+    "test_the_clients_of_triton_and_kserve_understand_every_answer",
+]
 PYTHON = os.environ.get("CLIENTS")
 MODEL = "finegrain-factory-pcb"
 NO_IMAGE = "image 1 is not an image; needed PNG, JPEG, BMP, TIFF, WEBP"

@@ -14,9 +14,14 @@ import psutil
 import pytest
 
 from finegrain.evaluation.figures import png
+from tests.serving.champions import PCB, PIXELS
 from tests.serving.fuzz import attack
-from tests.serving.test_server import PCB, PIXELS
 
+__all__ = [
+    "test_mutated_requests_are_refused_and_change_nothing",
+    "test_the_server_is_alive_while_it_has_much_to_do",
+    "test_uploads_that_stall_hold_nobody_up",
+]
 WITHIN_S = 1.0
 FUZZED = int(os.environ.get("FUZZ", "150"))  # `make fuzz` sends 2,000
 CONNECTIONS = 700
