@@ -5,7 +5,7 @@ ARGS ?=
 
 .PHONY: setup check test-anomalib test-faults demo test lint types unit docs head mlflow \
 	bench-overhead bench-metrics pretrain eval-backbone bench-clip serve bench-serve browser \
-	check-deploy simulate-scale
+	check-deploy simulate-scale fuzz test-clients
 
 demo: setup  ## the main job on the factory: a Ray head on loopback, the benchmark, its table
 	$(BIN)/python jobs/demo.py --output runs/demo-$$(date +%Y%m%d-%H%M%S) --shots 1 4 --seeds 0 1 \
@@ -54,6 +54,18 @@ browser:  ## Chromium from the system's packages for the inspector's test; CI ca
 	@command -v chromium || command -v chromium-browser || \
 		{ apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || \
 		echo "no Chromium here, and none could be installed: the inspector's test is skipped"
+
+fuzz: setup  ## 2,000 mutated images and bodies against a server; a minute
+	FUZZ=2000 $(BIN)/python -m pytest -n0 tests/serving/test_server.py -k mutated
+
+test-clients: setup .venv-clients/.installed  ## Triton's, KServe's client and curl against a server
+	CLIENTS=$(CURDIR)/.venv-clients/bin/python $(BIN)/python -m pytest -n0 \
+		tests/serving/test_server.py -k 'clients or curl' $(ARGS)
+
+.venv-clients/.installed:
+	$(PYTHON) -m venv .venv-clients
+	.venv-clients/bin/python -m pip install --quiet 'tritonclient[http]' kserve
+	touch $@
 
 bench-overhead: setup  ## what a trial costs beyond its detector
 	$(BIN)/python -m benchmarks.bench_overhead

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import time
 import zlib
 
 import numpy as np
@@ -285,3 +286,11 @@ def test_a_mask_marks_all_that_is_not_black_in_any_format(tmp_path):
     for name, image in stored.items():
         image.save(tmp_path / f"{name}.png")
         assert np.argwhere(read_mask(tmp_path / f"{name}.png", 16, 24)).tolist() == [[3, 5]], name
+
+
+def test_many_texts_take_no_longer_than_their_bytes():
+    image = encoded(Image.fromarray(GRADIENT))
+    text = struct.pack(">I", 3) + b"tEXta\0b" + struct.pack(">I", zlib.crc32(b"tEXta\0b"))
+    start = time.monotonic()  # each cost a copy of all that follows it: half a minute
+    np.testing.assert_array_equal(decode_rgb(image[:33] + text * 300_000 + image[33:]), GRADIENT)
+    assert time.monotonic() - start < 5

@@ -10,10 +10,19 @@ from finegrain.captions import find_caption
 from finegrain.checkpoint import save_detector
 from finegrain.decision.calibrate import calibrate, encoded_copies
 from finegrain.detectors import make_detector
+from finegrain.evaluation.figures import png
 from finegrain.factory import render
 from finegrain.tracking.runs import EXPERIMENT, PATIENCE
 
 CATEGORIES = ("gasket", "gear", "pcb")
+PCB = "/v1/categories/factory/pcb/score"
+
+
+def picture(category, index, defect=None):
+    return png(render(category, "test", defect, index, 3).image)
+
+
+PIXELS = picture("pcb", 0)
 
 
 def shots_of(category, count=2, first=0):

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from finegrain.cluster.head import local_head
 from finegrain.loopback import free_ports
+from tests.serving.champions import PIXELS
 from tests.serving.conftest import Champions
-from tests.serving.test_server import PIXELS
 
 ROOT = Path(__file__).parents[2]
 

@@ -27,11 +27,11 @@ from finegrain.serving.corrections import Corrections
 from finegrain.serving.enrolment import Enrolments, Order, State, Step, checked_name
 from finegrain.serving.fit_part import fit_part
 from finegrain.serving.http import make_app
-from finegrain.serving.messages import ScoredImages
+from finegrain.serving.messages import ScoredImages, ServiceError
 from finegrain.serving.part_routes import part_router
 from finegrain.serving.parts import Parts
 from finegrain.serving.sensitivity import Sensitivities
-from finegrain.serving.service import ScoringService, ServiceError
+from finegrain.serving.service import ScoringService
 from finegrain.tracking import PartRuns, Registry
 from finegrain.tracking.audit import changes
 from tests.conftest import striped

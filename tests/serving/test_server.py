@@ -30,22 +30,16 @@ from finegrain.factory import render
 from finegrain.loopback import free_ports, is_free
 from finegrain.serving.client import Client, ScoringError
 from tests.conftest import bundled
-from tests.serving.champions import CATEGORIES, fitted, logged
+from tests.serving.champions import CATEGORIES, PCB, PIXELS, fitted, logged, picture
+from tests.serving.clients import *  # noqa: F403 - one server for all tests that ask it
+from tests.serving.hostile import *  # noqa: F403
 
-PCB = "/v1/categories/factory/pcb/score"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
 )  # fmt: skip
-
-
-def picture(category, index, defect=None):
-    return png(render(category, "test", defect, index, 3).image)
-
-
-PIXELS = picture("pcb", 0)
 
 
 def test_scores_over_http_are_those_of_the_detector(server, champions):
@@ -103,7 +97,11 @@ def test_categories_captions_health_and_documentation(http):
     assert caption["foreground"] == "gear"
     assert caption["components"][0]["caption"]
     assert http.get("/healthz").json() == {"status": "ok"}
-    assert http.get("/readyz").json()["ready"] is True
+    deadline = time.monotonic() + 30  # the first canary makes scorers load each champion
+    while not all(one["ready"] for one in http.get("/v1/categories").json()["categories"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert http.get("/readyz").json() == {"ready": True}
     paths = http.get("/openapi.json").json()["paths"]
     assert "/v1/categories/{dataset}/{category}/score" in paths
 
@@ -148,6 +146,15 @@ def _gif():
     stream = io.BytesIO()
     Image.new("RGB", (32, 32)).save(stream, "GIF")
     return stream.getvalue()
+
+
+def _tiff():
+    """A picture that no browser but Safari draws."""
+    stream = io.BytesIO()
+    Image.fromarray(render("gear", "test", None, 0, 3).image).resize((320, 200)).save(
+        stream, "TIFF"
+    )
+    return {"name": "x.tif", "mimeType": "image/tiff", "buffer": stream.getvalue()}
 
 
 def _header_only(width, height):
@@ -269,6 +276,10 @@ def test_the_inspector_shows_a_verdict_after_a_click(server):
         page.keyboard.press("Space")
         assert page.is_visible("#components")
         assert page.locator("#legend li").count() > 0
+        page.set_input_files("#file", _tiff())
+        page.wait_for_selector("#image[src^='data:']")
+        shown = "[image.naturalWidth, image.naturalHeight]"
+        assert page.evaluate(f"(image => {shown})(document.getElementById('image'))") == [320, 200]
         page.set_input_files("#file", {"name": "x", "mimeType": "image/png", "buffer": b"no"})
         page.locator("#status", has_text="image 1 is not an image").wait_for()
         browser.close()

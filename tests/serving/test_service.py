@@ -14,8 +14,8 @@ from finegrain.evaluation.figures import png
 from finegrain.serving.client import AsyncClient, Client, ScoringError
 from finegrain.serving.config import API_KEY, ServingConfig
 from finegrain.serving.http import make_app
-from finegrain.serving.messages import Refusal, ScoredImages
-from finegrain.serving.service import ATTEMPTS, ScoringService, ServiceError
+from finegrain.serving.messages import Refusal, ScoredImages, ServiceError
+from finegrain.serving.service import ATTEMPTS, ScoringService
 from finegrain.tracking import Champion
 
 IMAGE = png(np.zeros((16, 16, 3), np.uint8))
@@ -33,8 +33,8 @@ class FullQueueError(Exception):
 class FakeGraph:
     """Answers after whatever `before` does; counts how many it works on at once."""
 
-    def __init__(self, before=None):
-        self.before = before
+    def __init__(self, before=None, lost_at=None):
+        self.before, self.lost_at = before, lost_at  # in the monotonic time of the event loop
         self.calls = self.now = self.most = 0
 
     async def champions(self):
@@ -60,6 +60,9 @@ class FakeGraph:
 
     def lost_replica(self, error):
         return isinstance(error, LostReplicaError)
+
+    def lost_since(self, moment):
+        return self.lost_at is not None and self.lost_at > moment
 
 
 class NoMeters:
@@ -152,13 +155,52 @@ def test_a_deadline_is_one_for_all_tries():
     assert caught.value.refusal.status == 504
 
 
-def test_an_answer_that_never_comes_is_asked_for_again():
+def test_an_answer_that_a_lost_replica_owes_is_asked_for_again():
     async def hangs_once(call):
         await asyncio.sleep(60 if call == 1 else 0)
 
-    graph = FakeGraph(hangs_once)
+    graph = FakeGraph(hangs_once, lost_at=float("inf"))
     assert score(service(graph, attempt_timeout_s=0.05)).scored.version == "3"
     assert graph.calls == 2
+
+
+def test_a_slow_answer_is_waited_for_and_scored_once():
+    async def slow(_call):
+        await asyncio.sleep(0.3)
+
+    graph = FakeGraph(slow)
+    assert score(service(graph, attempt_timeout_s=0.02)).scored.version == "3"
+    assert graph.calls == 1
+
+
+def test_what_nobody_waits_for_is_ended():
+    async def hangs(_call):
+        await asyncio.sleep(60)
+
+    async def give_up(graph):
+        with pytest.raises(ServiceError, match="no answer within"):
+            await service(graph, request_timeout_s=0.05).score("folder", "plate", [IMAGE])
+        await asyncio.sleep(0)
+        return graph.now
+
+    assert asyncio.run(give_up(FakeGraph(hangs))) == 0
+
+
+def test_pixels_in_flight_have_a_budget_that_one_request_may_use_up():
+    async def slow(_call):
+        await asyncio.sleep(0.05)
+
+    scoring = service(FakeGraph(slow), max_pixels_in_flight=1000)  # IMAGE has 256
+
+    async def burst(*requests):
+        asked = (scoring.score("folder", "plate", images) for images in requests)
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    first, second, third = asyncio.run(burst([IMAGE] * 2, [IMAGE] * 2, [IMAGE]))
+    assert first.scored.version == third.scored.version == "3"
+    assert (second.refusal.status, second.refusal.code) == (429, "overloaded")
+    assert "(max_pixels_in_flight)" in second.refusal.message
+    assert score(scoring, [IMAGE] * 8).scored.version == "3"  # alone, whatever it has
 
 
 def asked(app, key=None, client=("127.0.0.1", 1), host="127.0.0.1:8000", **headers):
@@ -205,6 +247,14 @@ def test_files_with_the_names_of_before_are_read():
     )  # fmt: skip
     with pytest.raises(ValidationError, match="Extra inputs"):
         ServingConfig.model_validate({"clip": "bundled", "backbone": "bundled"})
+
+
+@pytest.mark.parametrize(("cpus", "replicas"), [(2, 1), (4, 2), (64, 2), (None, 1)])
+def test_there_is_a_spare_replica_where_the_machine_has_room(monkeypatch, cpus, replicas):
+    monkeypatch.setattr("os.cpu_count", lambda: cpus)
+    config = ServingConfig()
+    assert (config.encoder_min_replicas, config.scorer_min_replicas) == (replicas, replicas)
+    assert ServingConfig(encoder_max_replicas=1).encoder_max_replicas == 1  # one is taken at a word
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def without_texts(data: bytes) -> bytes:
     while place + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, place)
         end = place + 12 + length
-        if kind not in TEXTS or data[place + 8 :].startswith(ORIENTED):
+        if kind not in TEXTS or data.startswith(ORIENTED, place + 8):
             kept.append(data[place:end])
         place = end
     return b"".join([*kept, data[place:]])

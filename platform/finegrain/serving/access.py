@@ -6,9 +6,8 @@ from starlette.requests import HTTPConnection, Request
 
 from finegrain.serving.config import API_KEY
 from finegrain.serving.keys import LOCAL, KeyRing, same
-from finegrain.serving.messages import Refusal
+from finegrain.serving.messages import Refusal, ServiceError
 from finegrain.serving.peer import Place, is_loopback, user_at, was_forwarded
-from finegrain.serving.service import ServiceError
 
 
 def check_access(request: Request) -> None:

@@ -52,7 +52,7 @@ def build(args: ServingConfig) -> serve.Application:
 def _scaling(least: int, most: int, target: int) -> dict[str, float]:
     """Quick up, slow down."""
     return {
-        "min_replicas": least,
+        "min_replicas": min(least, most),
         "max_replicas": most,
         "target_ongoing_requests": target,
         "upscale_delay_s": 2,

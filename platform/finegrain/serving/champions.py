@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from finegrain.errors import InputError
-from finegrain.serving.messages import Refusal
-from finegrain.serving.service import ServiceError
+from finegrain.serving.messages import Refusal, ServiceError
 from finegrain.tracking import Champion, Registry
 
 T = TypeVar("T")

@@ -1,5 +1,6 @@
 """How an application is served: the arguments of `finegrain.serving.app:build`."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -13,6 +14,7 @@ from finegrain.errors import ConfigError
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
+ROOMY_CPUS = 4  # two encoders, what scores, and the rest
 # Environment variables of the head.
 API_KEY, KEYS_FILE = "FINEGRAIN_API_KEY", "FINEGRAIN_API_KEYS"
 LOCAL_KEY = "FINEGRAIN_LOCAL_KEY"  # made by `finegrain serve` where there is neither
@@ -29,6 +31,11 @@ def _renamed(name: str, before: str, default: Any) -> Any:
     return Field(default=default, validation_alias=AliasChoices(name, before))
 
 
+def spare() -> int:
+    """2 on a machine of 4 CPUs or more, so that one may be lost; else 1"""
+    return 2 if (os.cpu_count() or 1) >= ROOMY_CPUS else 1
+
+
 class ServingConfig(BaseModel):
     """All switches of the application; flat, so that `serve run ... name=value` reaches each."""
 
@@ -38,6 +45,7 @@ class ServingConfig(BaseModel):
     captions: Path | None = None  # a folder of one's own before the library
     cache: Path = Field(default_factory=places.downloads)  # downloaded checkpoints
     poll_seconds: Seconds = 2.0  # how often champions are looked up
+    canary_seconds: Seconds = 10.0  # how often an image is scored for `/readyz`
 
     backbone: str = _renamed("backbone", "clip", "bundled")  # that champions were fitted on
     backbone_weights: str | None = _renamed("backbone_weights", "clip_weights", None)  # file or tag
@@ -45,14 +53,17 @@ class ServingConfig(BaseModel):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     encoder_cpus: Annotated[float, Field(gt=0)] = 1.0  # of a replica
     encoder_gpus: Annotated[float, Field(ge=0)] = 0.0  # may be a fraction
-    encoder_min_replicas: Count = 1
+    encoder_min_replicas: Count = Field(default_factory=spare)
     encoder_max_replicas: Count = 2
     encoder_max_ongoing: Count = 16  # requests that a replica has at once, decoding or encoding
     encoder_target_ongoing: Count = 8  # above it, replicas are added
     max_batch_images: Count = 8  # encoded together
     batch_wait_ms: Annotated[float, Field(ge=0)] = 0.0  # batches fill while one is encoded
 
-    scorer_min_replicas: Count = _renamed("scorer_min_replicas", "fusion_min_replicas", 1)
+    scorer_min_replicas: Count = Field(
+        default_factory=spare,
+        validation_alias=AliasChoices("scorer_min_replicas", "fusion_min_replicas"),
+    )
     scorer_max_replicas: Count = _renamed("scorer_max_replicas", "fusion_max_replicas", 2)
     scorer_max_ongoing: Count = _renamed("scorer_max_ongoing", "fusion_max_ongoing", 16)
     detectors_per_replica: Count = 16  # the most recently used are kept
@@ -66,6 +77,8 @@ class ServingConfig(BaseModel):
     max_shots: Count = 32  # with those that corrections added
 
     max_in_flight: Count = 32  # images; above it, requests are answered with 429
+    max_pixels_in_flight: Count = 400_000_000  # of them all; above it, likewise
+    max_uploads: Count = 128  # bodies that arrive at once; the slowest makes room for the next
     max_images: Count = 16  # in one request
     max_bytes_in_flight: Count = 512 * 2**20  # bodies that are read or worked on; then 429
     max_image_bytes: Count = MAX_BYTES  # of one image; as a benchmark reads them
@@ -74,7 +87,7 @@ class ServingConfig(BaseModel):
     max_request_pixels: Count = 200_000_000  # of all images of a request
     body_timeout_s: Seconds = 60.0  # for a body to arrive; then the answer is 408
     request_timeout_s: Seconds = 30.0  # then the answer is 504
-    attempt_timeout_s: Seconds = 15.0  # then it is asked again; above a full queue's
+    attempt_timeout_s: Seconds = 15.0  # then it is asked again, if a replica was lost meanwhile
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -96,7 +109,7 @@ class ServingConfig(BaseModel):
                 getattr(self, f"{name}_min_replicas"),
                 getattr(self, f"{name}_max_replicas"),
             )
-            if most < least:
+            if most < least and f"{name}_min_replicas" in self.model_fields_set:
                 raise ValueError(
                     f"{name}_max_replicas is {most}, below {name}_min_replicas {least}"
                 )

@@ -17,8 +17,7 @@ from typing import Any, Literal, Protocol
 
 from finegrain.backbones import Resize
 from finegrain.decision.thresholds import FALSE_ALARMS
-from finegrain.serving.messages import Refusal
-from finegrain.serving.service import ServiceError
+from finegrain.serving.messages import Refusal, ServiceError
 
 log = logging.getLogger("ray.serve")
 State = Literal["received", "encoding", "fitting", "calibrating", "registering", "ready", "failed"]

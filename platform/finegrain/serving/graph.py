@@ -42,7 +42,9 @@ from finegrain.serving.messages import EncodedImages, Refusal, ScoredImages
 from finegrain.serving.meters import RayMeters
 from finegrain.serving.part_routes import part_router
 from finegrain.serving.parts import Parts
+from finegrain.serving.pictures import PREVIEWED
 from finegrain.serving.precision import load_serving_backbone
+from finegrain.serving.replicas import ReplicaWatch
 from finegrain.serving.scorer import Scorer, Slot
 from finegrain.serving.sensitivity import Sensitivities
 from finegrain.serving.service import ScoringService
@@ -186,6 +188,7 @@ class RayGraph:
     ) -> None:
         self._poller = poller
         self._captions, self._encoder, self._scorer = captions, encoder, scorer
+        self._replicas = ReplicaWatch()
 
     async def champions(self) -> Champions:
         """As last heard; before anything was, the registry's answer or its error."""
@@ -203,11 +206,23 @@ class RayGraph:
         """Encode, and pass the un-awaited answer to the scorer that has the category."""
         champion = (await self.champions()).get(key)
         encoded = self._encoder.encode.remote(
-            images, preview="overlay" in pictures, aspect=champion.aspect if champion else None
+            images,
+            preview=not PREVIEWED.isdisjoint(pictures),
+            aspect=champion.aspect if champion else None,
         )
         scorer = self._scorer.options(multiplexed_model_id=key)
-        scored: ScoredImages | Refusal = await scorer.score.remote(encoded, pictures=pictures)
-        return scored
+        scored = scorer.score.remote(encoded, pictures=pictures)
+        try:
+            answer: ScoredImages | Refusal = await scored
+        except asyncio.CancelledError:  # nobody waits for it any more
+            scored.cancel()  # type: ignore[no-untyped-call]
+            encoded.cancel()  # type: ignore[no-untyped-call]
+            raise
+        return answer
+
+    def lost_since(self, moment: float) -> bool:
+        """Whether a replica was seen to be gone after that moment of `time.monotonic`."""
+        return self._replicas.lost_since(moment)
 
     def overloaded(self, error: Exception) -> bool:
         """Whether a deployment's queue was full."""

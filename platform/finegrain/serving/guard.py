@@ -9,8 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from finegrain.serving.access import asker
 from finegrain.serving.keys import KeyRing
-from finegrain.serving.messages import Refusal
-from finegrain.serving.service import ServiceError
+from finegrain.serving.messages import Refusal, ServiceError
 
 Answer = Callable[[Scope, ServiceError], ASGIApp]
 CLOSED = "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"

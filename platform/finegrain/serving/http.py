@@ -1,6 +1,9 @@
 """The routes: scores, categories, health, the inspector's page and its examples."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Annotated, Any
@@ -9,16 +12,19 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from finegrain.captions import Caption
 from finegrain.decision import Verdict
 from finegrain.serving.access import check_access, local_cookie
 from finegrain.serving.api_page import api_page
 from finegrain.serving.bodies import read_images
-from finegrain.serving.examples import EXAMPLES, canary_png, example_png
+from finegrain.serving.examples import EXAMPLES, example_png
 from finegrain.serving.guard import CLOSED, Guard
+from finegrain.serving.health import Health
 from finegrain.serving.keys import KeyRing, same
-from finegrain.serving.messages import Refusal
+from finegrain.serving.messages import Refusal, ServiceError
+from finegrain.serving.pictures import PICTURES
 from finegrain.serving.protocol_v2 import v2_router
 from finegrain.serving.schemas import (
     CategoriesAnswer,
@@ -27,9 +33,9 @@ from finegrain.serving.schemas import (
     ReadyAnswer,
     ScoreAnswer,
 )
-from finegrain.serving.service import ScoringService, ServiceError
+from finegrain.serving.service import ScoringService
+from finegrain.serving.uploads import Uploads
 
-PICTURES = ("overlay", "heatmap", "components")
 PAGE_POLICY = f"default-src 'self'; img-src 'self' data: blob:; {CLOSED}"
 DOCS_POLICY = f"default-src 'none'; style-src 'unsafe-inline'; {CLOSED}"
 BODY = {
@@ -55,28 +61,43 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 
 def make_app(service: ScoringService, parts: APIRouter | None = None) -> FastAPI:
     """The whole HTTP face of a service; `parts` has the routes that change what is served."""
+    health = Health(service)
     app = FastAPI(
+        lifespan=_watched(health),
         title="finegrain",
         version=version("finegrain"),
         description="Few-shot visual anomaly detection: scores, decisions and their reasons.",
         docs_url=None,  # FastAPI's pages load their scripts from elsewhere
         redoc_url=None,
     )
-    app.state.keys = KeyRing()
-    app.add_middleware(
+    app.state.keys, app.state.health = KeyRing(), health
+    _add_errors(app, service)
+    app.add_middleware(Uploads, config=service.config, answer=_too_many)
+    app.add_middleware(  # the outermost: every answer has its headers
         Guard,
         keys=app.state.keys,
         most_bytes=service.config.max_bytes_in_flight,
-        answer=lambda scope, error: error_response(Request(scope), error),
+        answer=_too_many,
     )
-    _add_errors(app, service)
-    _add_scoring(app, service)
-    _add_health(app, service)
+    _add_scoring(app, service, health)
+    _add_health(app, health)
     _add_page(app)
-    app.include_router(v2_router(service), dependencies=[Depends(check_access)])
+    app.include_router(v2_router(service, health), dependencies=[Depends(check_access)])
     if parts:
         app.include_router(parts, responses=ERRORS)
     return app
+
+
+def _watched(health: Health) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Health is watched for as long as the app runs."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        watching = asyncio.create_task(health.watch())
+        yield
+        watching.cancel()
+
+    return lifespan
 
 
 def error_response(request: Request, error: ServiceError) -> JSONResponse:
@@ -85,6 +106,10 @@ def error_response(request: Request, error: ServiceError) -> JSONResponse:
     fault = {"code": error.refusal.code, "message": error.refusal.message}
     text = error.refusal.message if request.url.path.startswith("/v2") else fault
     return JSONResponse({"error": text}, error.refusal.status, headers)
+
+
+def _too_many(scope: Scope, error: ServiceError) -> JSONResponse:
+    return error_response(Request(scope), error)
 
 
 def _add_errors(app: FastAPI, service: ScoringService) -> None:
@@ -101,13 +126,15 @@ def _add_errors(app: FastAPI, service: ScoringService) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
+        if isinstance(error.__cause__, ServiceError):  # FastAPI wraps it where it reads a body
+            return await refused(request, error.__cause__)
         message = f"{request.method} {request.url.path}: {error.detail}; see /docs"
         answer = error_response(request, ServiceError(Refusal(error.status_code, "http", message)))
         answer.headers.update(error.headers or {})
         return answer
 
 
-def _add_scoring(app: FastAPI, service: ScoringService) -> None:
+def _add_scoring(app: FastAPI, service: ScoringService, health: Health) -> None:
     guarded = [Depends(check_access)]
 
     @app.post(
@@ -145,10 +172,15 @@ def _add_scoring(app: FastAPI, service: ScoringService) -> None:
         if heatmap and isinstance(first, Verdict):
             overlay = answered.scored.pictures[0]["overlay"]
             return Response(overlay, media_type="image/png", headers=_brief(first))
-        answer = ScoreAnswer.of(
-            answered.key, answered.champion.model, answered.scored, answered.total_ms
+        answer = await asyncio.to_thread(
+            ScoreAnswer.of,
+            answered.key,
+            answered.champion.model,
+            answered.scored,
+            answered.total_ms,
         )
-        return Response(answer.model_dump_json(), media_type="application/json")
+        text = await asyncio.to_thread(answer.model_dump_json)  # pictures are large
+        return Response(text, media_type="application/json")
 
     @app.get("/v1/categories", dependencies=guarded, responses=ERRORS, tags=["scoring"])
     async def categories() -> CategoriesAnswer:
@@ -156,7 +188,7 @@ def _add_scoring(app: FastAPI, service: ScoringService) -> None:
         champions = await service.champions()
         return CategoriesAnswer(
             categories=[
-                CategoryAnswer.of(champion, service.drift.of(champion.key))
+                CategoryAnswer.of(champion, service.drift.of(champion.key), health.of(champion))
                 for champion in sorted(champions.values(), key=lambda c: c.key)
             ]
         )
@@ -189,7 +221,7 @@ def _brief(verdict: Verdict) -> dict[str, str]:
     }
 
 
-def _add_health(app: FastAPI, service: ScoringService) -> None:
+def _add_health(app: FastAPI, health: Health) -> None:
     @app.get("/healthz", tags=["health"])
     async def alive() -> dict[str, str]:
         """The ingress answers."""
@@ -197,19 +229,10 @@ def _add_health(app: FastAPI, service: ScoringService) -> None:
 
     @app.get("/readyz", responses=ERRORS, tags=["health"])
     async def ready() -> ReadyAnswer:
-        """A canary image goes through the whole graph."""
-        champions = await service.champions()
-        if not champions:
-            message = "no category has a champion; promote a run with `finegrain promote`"
-            raise ServiceError(Refusal(503, "nothing_served", message))
-        champion = min(champions.values(), key=lambda c: c.key)
-        answered = await service.score(champion.dataset, champion.category, [canary_png()])
-        return ReadyAnswer(
-            ready=True,
-            category=champion.key,
-            version=answered.scored.version,
-            total_ms=answered.total_ms,
-        )
+        """A canary went through the whole graph not long ago. Categories have their own state."""
+        if fault := health.fault():
+            raise ServiceError(Refusal(503, "not_ready", fault), retry_after=5)
+        return ReadyAnswer(ready=True)
 
 
 def _add_page(app: FastAPI) -> None:
@@ -246,12 +269,16 @@ def _add_page(app: FastAPI) -> None:
             raise HTTPException(404, "Not Found")
         return file(f"{name}.{suffix}")
 
-    @app.get("/v1/examples", tags=["examples"])
+    guarded = [Depends(check_access)]  # they are drawn when asked for, which is work
+
+    @app.get("/v1/examples", tags=["examples"], dependencies=guarded, responses=ERRORS)
     async def examples() -> dict[str, list[str]]:
         """Test pictures of the factory's categories, drawn when asked for."""
         return EXAMPLES
 
-    @app.get("/v1/examples/{category}/{name}", tags=["examples"], responses=ERRORS)
+    @app.get(
+        "/v1/examples/{category}/{name}", tags=["examples"], dependencies=guarded, responses=ERRORS
+    )
     def example(category: str, name: str) -> Response:
         """One of them as a PNG file."""
         if name not in EXAMPLES.get(category, ()):

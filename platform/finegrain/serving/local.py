@@ -15,6 +15,7 @@ from finegrain.serving.config import ServingConfig
 
 LEAN = {
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",  # one loop a replica; what computes has its own threads
+    "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(2**31 - 1),  # of 4 MiB, no large image came
     "RAY_SERVE_ENABLE_DIRECT_INGRESS": "0",  # it would open a port for every ingress replica
     "RAY_worker_niceness": "0",  # the 15 of batch work would put answers behind everything else
 }

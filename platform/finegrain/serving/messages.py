@@ -25,6 +25,19 @@ class Refusal:
     message: str
 
 
+class ServiceError(Exception):
+    """A request that gets no score.
+
+    Args:
+        refusal: status, code and message.
+        retry_after: seconds after which another try makes sense.
+    """
+
+    def __init__(self, refusal: Refusal, retry_after: int | None = None) -> None:
+        super().__init__(refusal.message)
+        self.refusal, self.retry_after = refusal, retry_after
+
+
 @dataclass(frozen=True)
 class ReadImage:
     """What is left of an image beside its tokens; the preview only where pictures are due."""

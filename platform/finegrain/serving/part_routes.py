@@ -15,7 +15,7 @@ from finegrain.serving.access import asked_by, check_access, check_may_change
 from finegrain.serving.bodies import Form, read_form
 from finegrain.serving.corrections import Box, Correction, Corrections
 from finegrain.serving.enrolment import Enrolment, checked_name
-from finegrain.serving.messages import Refusal
+from finegrain.serving.messages import Refusal, ServiceError
 from finegrain.serving.parts import Parts, Wish
 from finegrain.serving.schemas import (
     CategoryAnswer,
@@ -25,7 +25,6 @@ from finegrain.serving.schemas import (
     SensitivityWish,
 )
 from finegrain.serving.sensitivity import Sensitivities
-from finegrain.serving.service import ServiceError
 
 PART = "/v1/categories/{dataset}/{category}"
 KINDS: dict[str, Literal["good", "missed"]] = {"good": "good", "missed": "missed"}
@@ -111,7 +110,7 @@ async def _form_of(request: Request, parts: Parts) -> Form:
     if kind != "multipart/form-data":
         message = f"content type {kind or 'none'} is not taken; send a form, multipart/form-data"
         raise ServiceError(Refusal(415, "content_type", message))
-    return await read_form(request, config, config.max_photos, ["caption"])
+    return await read_form(request, config.max_photos, ["caption"])
 
 
 def _begun(enrolment: Enrolment) -> EnrolmentAnswer:

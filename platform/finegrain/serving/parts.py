@@ -14,8 +14,8 @@ from finegrain.decision.thresholds import FALSE_ALARMS, check_false_alarms
 from finegrain.errors import InputError
 from finegrain.serving.champions import from_registry
 from finegrain.serving.enrolment import Enrolment, Enrolments, Order
-from finegrain.serving.messages import Refusal
-from finegrain.serving.service import ScoringService, ServiceError
+from finegrain.serving.messages import Refusal, ServiceError
+from finegrain.serving.service import ScoringService
 from finegrain.tracking import Champion, Registry
 
 METHOD, WITH_CAPTION = "anomalydino", "finegrained"  # where none is named

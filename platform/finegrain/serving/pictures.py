@@ -13,6 +13,8 @@ from finegrain.evaluation.regions import HUES, enlarged
 
 SPAN = (0.6, 1.8)  # of the pixel threshold: where colours begin and where they end
 LAYER_SIDE = 400
+PICTURES = ("overlay", "heatmap", "components", "preview")
+PREVIEWED = frozenset({"overlay", "preview"})  # those that need the image, reduced
 
 
 def colour_range(
@@ -25,12 +27,14 @@ def colour_range(
 
 
 def drawn(verdict: Verdict, preview: RgbImage | None, wanted: Collection[str]) -> dict[str, bytes]:
-    """The wanted ones of "overlay", "heatmap" and "components" as PNG files, where they exist."""
+    """The wanted ones of PICTURES as PNG files, where they exist."""
     anomaly_map, threshold = verdict.anomaly_map, verdict.pixel_threshold
     assert anomaly_map is not None
     files = {}
     if "overlay" in wanted and preview is not None:
         files["overlay"] = overlay_png(preview, anomaly_map, threshold)
+    if "preview" in wanted and preview is not None:
+        files["preview"] = png(preview)
     if "heatmap" in wanted:
         files["heatmap"] = heatmap_layer(anomaly_map, threshold)
     if "components" in wanted and verdict.matched is not None:

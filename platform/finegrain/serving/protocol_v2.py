@@ -22,10 +22,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from finegrain.data.masks import MAP_SIZE
 from finegrain.decision import Verdict
 from finegrain.evaluation.figures import png
-from finegrain.serving.bodies import read_body
 from finegrain.serving.config import ServingConfig
-from finegrain.serving.messages import Refusal
-from finegrain.serving.service import ScoringService, ServiceError
+from finegrain.serving.health import Health
+from finegrain.serving.messages import Refusal, ServiceError
+from finegrain.serving.service import ScoringService
 from finegrain.tracking import Champion
 
 MOST_VALUES = 1000  # commas of a request's JSON: base64 has none
@@ -63,7 +63,7 @@ class InferRequest(_Loose):
     parameters: dict[str, Any] = {}
 
 
-def v2_router(service: ScoringService) -> APIRouter:
+def v2_router(service: ScoringService, health: Health) -> APIRouter:
     """The protocol's routes."""
     router = APIRouter(prefix="/v2", tags=["open inference protocol"])
 
@@ -81,8 +81,8 @@ def v2_router(service: ScoringService) -> APIRouter:
 
     @router.get("/health/ready")
     async def ready() -> dict[str, bool]:
-        if not await service.champions():
-            raise ServiceError(Refusal(503, "nothing_served", "no category has a champion"))
+        if fault := health.fault():
+            raise ServiceError(Refusal(503, "not_ready", fault), retry_after=5)
         return {"ready": True}
 
     @router.get("/models/{name}")
@@ -103,19 +103,20 @@ def v2_router(service: ScoringService) -> APIRouter:
     @router.get("/models/{name}/ready")
     @router.get("/models/{name}/versions/{model_version}/ready")
     async def model_ready(name: str, model_version: str | None = None) -> dict[str, Any]:
-        await _champion(service, name, model_version)
+        champion = await _champion(service, name, model_version)
+        state = health.of(champion)
+        if state is None or not state.ready:  # the protocol wants 4xx for no
+            why = state.message if state else "no canary was scored yet"
+            raise ServiceError(Refusal(400, "not_ready", f"{name} is not ready: {why}"))
         return {"name": name, "ready": True}
 
     @router.post("/models/{name}/infer")
     @router.post("/models/{name}/versions/{model_version}/infer")
     async def infer(request: Request, name: str, model_version: str | None = None) -> Response:
         champion = await _champion(service, name, model_version)
-        body = await read_body(request, service.config)
-        asked, raw = _parsed(body, request.headers.get(HEADER_LENGTH))
-        images = await asyncio.to_thread(_images, asked, raw, service.config)
-        wanted = [output.name for output in asked.outputs] or ["image_score", "rejected"]
-        if unknown := [output for output in wanted if output not in OUTPUTS]:
-            raise _invalid(f"no output {', '.join(unknown)}; known: {', '.join(OUTPUTS)}")
+        length = request.headers.get(HEADER_LENGTH)
+        asked, images = await asyncio.to_thread(_read, await request.body(), length, service.config)
+        wanted = _wanted(asked)
         pictures = ["map"] if "anomaly_map" in wanted else []
         answered = await service.score(
             champion.dataset, champion.category, images, pictures, from_line=True
@@ -125,7 +126,8 @@ def v2_router(service: ScoringService) -> APIRouter:
             if isinstance(image, Refusal):  # tensors have no place for a missing row
                 raise ServiceError(image)
             scored.append(image)
-        return _answer(asked, name, answered.scored.version, wanted, scored)
+        version = answered.scored.version
+        return await asyncio.to_thread(_answer, asked, name, version, wanted, scored)
 
     return router
 
@@ -144,6 +146,31 @@ async def _champion(service: ScoringService, name: str, model_version: str | Non
 
 def _invalid(message: str) -> ServiceError:
     return ServiceError(Refusal(400, "invalid_request", message))
+
+
+def _read(
+    body: bytes, header_length: str | None, limits: ServingConfig
+) -> tuple[InferRequest, list[bytes]]:
+    """What is asked, and the image files; errors before anything is scored."""
+    asked, raw = _parsed(body, header_length)
+    wanted = _wanted(asked)
+    if unknown := [output for output in wanted if output not in OUTPUTS]:
+        raise _invalid(f"no output {', '.join(unknown)}; known: {', '.join(OUTPUTS)}")
+    if "anomaly_map" in wanted and "anomaly_map" not in _binary(asked, wanted):
+        raise _invalid('anomaly_map is sent in binary alone: ask with "binary_data": true')
+    return asked, _images(asked, raw, limits)
+
+
+def _wanted(asked: InferRequest) -> list[str]:
+    return [output.name for output in asked.outputs] or ["image_score", "rejected"]
+
+
+def _binary(asked: InferRequest, wanted: list[str]) -> set[str]:
+    """The outputs that follow the JSON."""
+    everything = bool(asked.parameters.get("binary_data_output", False))
+    if not asked.outputs:
+        return set(wanted) if everything else set()
+    return {o.name for o in asked.outputs if o.parameters.get("binary_data", everything)}
 
 
 def _parsed(body: bytes, header_length: str | None) -> tuple[InferRequest, bytes]:
@@ -248,10 +275,7 @@ def _answer(
     asked: InferRequest, name: str, model_version: str, wanted: list[str], scored: list[Verdict]
 ) -> Response:
     """JSON, and after it the tensors that were asked for in binary."""
-    everything = bool(asked.parameters.get("binary_data_output", False))
-    binary = {o.name for o in asked.outputs if o.parameters.get("binary_data", everything)}
-    if everything and not asked.outputs:
-        binary = set(wanted)
+    binary = _binary(asked, wanted)
     outputs: list[dict[str, Any]] = []
     tail = b""
     for output in wanted:
@@ -265,8 +289,6 @@ def _answer(
             raw = np.ascontiguousarray(values).tobytes()
             entry["parameters"] = {"binary_data_size": len(raw)}
             tail += raw
-        elif output == "anomaly_map":
-            raise _invalid('anomaly_map is sent in binary alone: ask with "binary_data": true')
         else:
             entry["data"] = values.tolist()
         outputs.append(entry)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from finegrain.decision import Region, Verdict
 from finegrain.serving.drift import Drift
+from finegrain.serving.health import State
 from finegrain.serving.messages import Refusal, ScoredImages
 from finegrain.serving.pictures import hue
 from finegrain.serving.sensitivity import Sensitivity
@@ -154,10 +155,14 @@ class CategoryAnswer(BaseModel):
         default=None, description="of 100 good parts, if another number was asked for than fitted"
     )
     drift: DriftAnswer | None = Field(default=None, description="none below 30 accepted images")
+    ready: bool | None = Field(default=None, description="whether it answers; null: not tried yet")
+    message: str | None = Field(
+        default=None, description="why it does not answer, or an earlier version does"
+    )
 
     @classmethod
-    def of(cls, champion: Champion, drift: Drift | None = None) -> Self:
-        """From the registry's word."""
+    def of(cls, champion: Champion, drift: Drift | None = None, state: State | None = None) -> Self:
+        """From the registry's word, and what was seen since."""
         return cls(
             dataset=champion.dataset,
             category=champion.category,
@@ -166,6 +171,8 @@ class CategoryAnswer(BaseModel):
             earlier=list(champion.earlier),
             false_alarms=champion.false_alarms,
             drift=DriftAnswer.of(drift) if drift else None,
+            ready=state.ready if state else None,
+            message=state.message if state else None,
         )
 
 
@@ -216,9 +223,6 @@ class CategoriesAnswer(BaseModel):
 
 
 class ReadyAnswer(BaseModel):
-    """A canary image went through the whole graph."""
+    """The server is ready, whatever is wrong with a category."""
 
     ready: bool
-    category: str
-    version: str
-    total_ms: float

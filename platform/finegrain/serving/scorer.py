@@ -132,7 +132,7 @@ class Scorer:
         Args:
             slot: from `open`.
             encoded: what the encoder made of a request.
-            pictures: any of "overlay", "heatmap", "components"; "map" gives the map itself.
+            pictures: any of PICTURES; "map" gives the map itself.
         """
         if isinstance(encoded, Refusal):
             return encoded

@@ -11,8 +11,8 @@ from finegrain.data.shots import Shot
 from finegrain.decision import Thresholds, Verdict
 from finegrain.errors import ConfigError, InputError
 from finegrain.serving.champions import from_registry
-from finegrain.serving.messages import Refusal
-from finegrain.serving.service import ScoringService, ServiceError
+from finegrain.serving.messages import Refusal, ServiceError
+from finegrain.serving.service import ScoringService
 from finegrain.tracking import Champion, PartRuns, Registry
 
 MOST_FEEDBACK = 48  # the newest, which are scored again

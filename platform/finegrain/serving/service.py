@@ -16,13 +16,16 @@ from finegrain.errors import ImageError
 from finegrain.serving.config import ServingConfig
 from finegrain.serving.drift import DriftWatch
 from finegrain.serving.encoder import image_refusal
-from finegrain.serving.messages import Refusal, ScoredImages
+from finegrain.serving.examples import canary_png
+from finegrain.serving.messages import Refusal, ScoredImages, ServiceError
+from finegrain.serving.room import Room
 from finegrain.tracking import Champion
 
 T = TypeVar("T")
 log = logging.getLogger("ray.serve")
 ATTEMPTS = 4  # of a request whose replica died
 PAUSE_SECONDS = 0.1  # before the first retry; it doubles
+LOOK_SECONDS = 1.0  # between two looks for a lost replica
 
 
 class Graph(Protocol):
@@ -48,6 +51,10 @@ class Graph(Protocol):
 
     def lost_replica(self, error: Exception) -> bool:
         """Whether a replica died under the request, so that another may serve it."""
+        ...
+
+    def lost_since(self, moment: float) -> bool:
+        """Whether a replica was lost after that moment of `time.monotonic`."""
         ...
 
 
@@ -81,17 +88,8 @@ class Answered:
     total_ms: float
 
 
-class ServiceError(Exception):
-    """A request that gets no score.
-
-    Args:
-        refusal: status, code and message.
-        retry_after: seconds after which another try makes sense.
-    """
-
-    def __init__(self, refusal: Refusal, retry_after: int | None = None) -> None:
-        super().__init__(refusal.message)
-        self.refusal, self.retry_after = refusal, retry_after
+class NeverAnsweredError(Exception):
+    """A replica was lost, and a call is not answered."""
 
 
 class ScoringService:
@@ -107,8 +105,7 @@ class ScoringService:
         self.config, self.meters = config, meters
         self._graph, self._sleep = graph, sleep
         self.drift = DriftWatch()
-        self._in_flight = 0
-        self._seconds_per_image = 0.1  # a running mean, for Retry-After
+        self._room = Room(config, meters.in_flight)
 
     async def champions(self) -> dict[str, Champion]:
         """What is served, by DATASET/CATEGORY."""
@@ -156,12 +153,9 @@ class ScoringService:
         """
         start = time.perf_counter()
         champion = await self.champion(dataset, category)
-        self._check(images)
-        self._admit(len(images))
-        try:
+        pixels = await asyncio.to_thread(self._check, images)
+        with self._room.taken(len(images), pixels):
             scored = await self._in_time(lambda: self._graph.score(champion.key, images, pictures))
-        finally:
-            self._leave(len(images))
         if isinstance(scored, Refusal):
             raise ServiceError(scored)
         total_ms = 1000 * (time.perf_counter() - start)
@@ -171,8 +165,15 @@ class ScoringService:
             self.meters.drift(champion.key, drift.deviations)
         return Answered(champion.key, champion, scored, total_ms)
 
-    def _check(self, images: Sequence[bytes]) -> None:
-        """Refuse by header what can't be scored; of several images, only if all of them are so."""
+    async def canary(self, key: str) -> ScoredImages | Refusal:
+        """What the graph makes of the canary, which takes nobody's room; errors as for `score`."""
+        return await self._in_time(lambda: self._graph.score(key, [canary_png()], ()))
+
+    def _check(self, images: Sequence[bytes]) -> int:
+        """How many pixels they have by their headers; ServiceError for what can't be scored.
+
+        Of several images, only if all of them are so.
+        """
         limits = self.config
         if not images:
             raise ServiceError(Refusal(422, "no_image", "the request has no image; send one"))
@@ -190,6 +191,7 @@ class ScoringService:
             most = f"at most {limits.max_request_pixels:,} are taken at once (max_request_pixels)"
             message = f"the images have {pixels:,} pixels; {most}. Send fewer images in a request"
             raise ServiceError(Refusal(413, "image_size", message))
+        return pixels
 
     def header(self, data: bytes, index: int = 0) -> Refusal | int:
         """How many pixels an image has by its header alone, or why it is refused."""
@@ -208,28 +210,9 @@ class ScoringService:
             return Refusal(413, "image_size", message)
         return width * height
 
-    def check_room(self, images: int = 1) -> None:
-        """ServiceError 429 where that many images would be too many; cheap, before a body is read.
-
-        A request of more images than the limit is taken when nothing else is there.
-        """
-        most = self.config.max_in_flight
-        if self._in_flight and self._in_flight + images > most:
-            raise self._busy(f"{self._in_flight} images are scored or wait; {most} may")
-
-    def _admit(self, images: int) -> None:
-        self.check_room(images)
-        self._in_flight += images
-        self.meters.in_flight(self._in_flight)
-
-    def _leave(self, images: int) -> None:
-        self._in_flight -= images
-        self.meters.in_flight(self._in_flight)
-
-    def _busy(self, why: str) -> ServiceError:
-        wait = max(1, round(self._in_flight * self._seconds_per_image))
-        message = f"{why}. Try again in {wait} s"
-        return ServiceError(Refusal(429, "overloaded", message), retry_after=wait)
+    def check_room(self) -> None:
+        """ServiceError 429 where one more image would be too many; cheap, before a body is read."""
+        self._room.check(1)
 
     async def _in_time(self, call: Callable[[], Awaitable[T]]) -> T:
         """The call's result; ServiceError 504 where there is none within the request's time."""
@@ -242,22 +225,17 @@ class ScoringService:
             raise ServiceError(Refusal(504, "timeout", message), retry_after=5) from error
 
     async def _retried(self, call: Callable[[], Awaitable[T]]) -> T:
-        """The call's result; again where a replica died under it. Scoring twice does no harm.
-
-        What a dying replica owed may also never come, so a call is given up after
-        `attempt_timeout_s` and made anew, as long as the request's time lasts.
-        """
+        """The call's result; again where a replica died under it. Scoring twice does no harm."""
         pause, lost = PAUSE_SECONDS, 0
         while True:
             try:
-                async with asyncio.timeout(self.config.attempt_timeout_s):
-                    return await call()
-            except TimeoutError:
-                log.warning("no answer within %g s; asked again", self.config.attempt_timeout_s)
+                return await self._answered(call)
+            except NeverAnsweredError:
+                log.warning("no answer, and a replica was lost: asked again")
                 await self._sleep(pause)
             except Exception as error:
                 if self._graph.overloaded(error):
-                    raise self._busy("the queues are full") from error
+                    raise self._room.busy("the queues are full") from error
                 if not self._graph.lost_replica(error):
                     raise
                 lost += 1
@@ -268,9 +246,27 @@ class ScoringService:
                 await self._sleep(pause)
                 pause *= 2
 
+    async def _answered(self, call: Callable[[], Awaitable[T]]) -> T:
+        """The call's result. What is merely slow is waited for.
+
+        Raises:
+            NeverAnsweredError: a replica was lost meanwhile: what it owed may never come.
+        """
+        begun, patience = time.monotonic(), self.config.attempt_timeout_s
+        task = asyncio.ensure_future(call())
+        try:
+            while True:
+                await asyncio.wait([task], timeout=patience)
+                if task.done():
+                    return task.result()
+                if self._graph.lost_since(begun):
+                    raise NeverAnsweredError
+                patience = LOOK_SECONDS
+        finally:
+            task.cancel()
+
     def _measure(self, scored: ScoredImages, total_ms: float) -> None:
-        per_image = total_ms / 1000 / max(self._in_flight + len(scored.images), 1)
-        self._seconds_per_image += 0.05 * (per_image - self._seconds_per_image)
+        self._room.note(total_ms / 1000, len(scored.images))
         for name in ("decode", "encode", "score"):
             self.meters.stage(name, getattr(scored, f"{name}_ms"))
         self.meters.stage("total", total_ms)

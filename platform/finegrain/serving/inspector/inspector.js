@@ -33,7 +33,7 @@ async function loadCategories(wanted = null) {
     const chosen = wanted ?? el("category").value;
     el("category").replaceChildren(...served.map((c) => {
       const name = `${c.dataset}/${c.category}`;
-      return new Option(`${name}  (version ${c.version})`, name, false, name === chosen);
+      return new Option(`${name}  (version ${c.version}${c.ready === false ? ", not served" : ""})`, name, false, name === chosen);
     }));
     say(served.length ? "Ready" : "No part has a champion yet: make a new one");
     await changeCategory();
@@ -51,6 +51,7 @@ async function changeCategory() {
   el("drift").hidden = !chosen?.drift?.message;
   el("drift").textContent = chosen?.drift?.message ?? "";
   if (!chosen) return;
+  if (chosen.message) say(chosen.message);
   showSensitivity();
   await Promise.all([showExamples(dataset, category), showCaption(dataset, category)]);
 }
@@ -65,9 +66,9 @@ async function showExamples(dataset, category) {
     button.type = "button";
     button.dataset.example = name;
     const image = new Image();
-    image.src = url;
     image.alt = "";
-    image.loading = "lazy";
+    ask(url).then((answer) => answer.blob()) // an img can't send the key
+      .then((file) => { image.src = URL.createObjectURL(file); }, () => {});
     const label = document.createElement("span");
     label.textContent = name.replaceAll("_", " ");
     button.append(image, label);
@@ -99,6 +100,16 @@ async function showCaption(dataset, category) {
   }
 }
 
+/** Whether the browser can draw the file; a TIFF it can't, and the server sends a preview. */
+async function canShow(file) {
+  try {
+    (await createImageBitmap(file)).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 async function inspect(file) {
   const category = el("category").value;
   if (!category) return;
@@ -106,7 +117,8 @@ async function inspect(file) {
   say("Scoring…");
   const start = performance.now();
   try {
-    const response = await ask(`${partUrl()}/score?pictures=heatmap,components`, {
+    const wanted = await canShow(file) ? "heatmap,components" : "heatmap,components,preview";
+    const response = await ask(`${partUrl()}/score?pictures=${wanted}`, {
       method: "POST", body: file, headers: { "Content-Type": "application/octet-stream" },
     });
     const answer = await response.json();
@@ -125,7 +137,8 @@ function show(file, answer, elapsed) {
   const result = answer.results[0];
   showVerdict(result, answer.checkpoint);
   URL.revokeObjectURL(el("image").src);
-  el("image").src = URL.createObjectURL(file);
+  if (result.pictures.preview) layer("image", result.pictures.preview);
+  else el("image").src = URL.createObjectURL(file);
   layer("heatmap", result.pictures.heatmap);
   layer("components", result.pictures.components);
   showRegions(result);
