@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from finegrain.cli import (
     ablations,
+    backup,
     benchmark,
     caption,
     check,
@@ -55,6 +56,8 @@ COMMANDS = (
     pretrain.COMMAND,
     exam.COMMAND,
     head.COMMAND,
+    backup.BACKUP,
+    backup.RESTORE,
 )
 DONE, INCOMPLETE, WRONG = 0, 1, 2  # exit statuses
 
