@@ -288,6 +288,12 @@ def test_the_service_serves_what_scoring_yaml_does():
     [application], [wanted] = service.applications, local.applications
     assert application.args.pop("encoder_gpus") == 1
     assert application.args.pop("cache").startswith("/shared/")  # a new pod finds what it had
+    workers = ray_cluster(read(SERVICE))["workerGroupSpecs"]
+    for deployment in application.deployments:  # where the head's fall does not reach
+        [needed] = deployment.ray_actor_options.resources
+        assert all(f'{needed}\\": 1' in group["rayStartParams"]["resources"] for group in workers)
+    assert {d.name for d in application.deployments} == {"Ingress", "Captions", "Scorer"}
+    application.deployments = []
     assert application.model_dump() == wanted.model_dump()
     module, _, name = application.import_path.partition(":")
     assert callable(getattr(importlib.import_module(module), name))
