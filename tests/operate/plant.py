@@ -64,7 +64,8 @@ class Node(Service):
 
     def __init__(self, address, log, environment, options):
         self._namespace = f"finegrain-{address}"
-        inside = ["ip", "netns", "exec", self._namespace]
+        alone = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        inside = ["ip", "netns", "exec", self._namespace, *alone]
         command = [*inside, "ray", "start", f"--node-ip-address={address}", *options]
         super().__init__(command, log, environment)
 

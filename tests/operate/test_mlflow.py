@@ -12,6 +12,7 @@ from mlflow.exceptions import MlflowException
 
 from finegrain.tracking import Registry
 from finegrain.tracking.backup import back_up, restore
+from finegrain.tracking.remembered import RememberedRegistry
 from tests.benchmarks import (
     FULL,
     check_recorded_once,
@@ -122,6 +123,31 @@ def test_a_reader_reads_champions_and_moves_none(mlflow_server, a_run, account, 
         with pytest.raises(MlflowException, match=r"403|[Pp]ermission"):
             forbidden()
     assert registry.champions() == {promoted.key: promoted}
+
+
+def test_a_server_that_restarts_while_mlflow_is_away_has_its_champions(
+    mlflow_server, a_run, account, tmp_path
+):
+    promoted = Registry(mlflow_server.uri).promote(a_run)
+    account("reader")
+    before = RememberedRegistry(mlflow_server.uri, tmp_path)
+    assert before.champions() == {promoted.key: promoted}
+    folder = before.fetch(promoted, promoted.version, tmp_path)
+    mlflow_server.kill()
+    try:
+        restarted = RememberedRegistry(mlflow_server.uri, tmp_path)
+        assert restarted.champions() == {promoted.key: promoted}
+        assert restarted.champion(promoted.dataset, promoted.category) == promoted
+        assert restarted.fetch(promoted, promoted.version, tmp_path) == folder
+        assert (folder / "config.json").is_file()
+        with pytest.raises(MlflowException):
+            RememberedRegistry(mlflow_server.uri, tmp_path / "empty").champions()
+    finally:
+        mlflow_server.start()
+    account("recorder")
+    Registry(mlflow_server.uri).withdraw(promoted.dataset, promoted.category)
+    assert restarted.champions() == {}  # what MLflow says replaces what was kept
+    assert restarted.champion(promoted.dataset, promoted.category) is None
 
 
 def test_a_lost_database_and_its_artifacts_come_back(

@@ -47,6 +47,7 @@ from finegrain.serving.scorer import Scorer, Slot
 from finegrain.serving.sensitivity import Sensitivities
 from finegrain.serving.service import ScoringService
 from finegrain.tracking import PartRuns, Registry
+from finegrain.tracking.remembered import RememberedRegistry
 
 log = logging.getLogger("ray.serve")
 Handle = DeploymentHandle[Any]
@@ -58,7 +59,7 @@ class CaptionLookup:
 
     def __init__(self, config: ServingConfig) -> None:
         self._captions = CaptionStore(config.captions)
-        self._registry = Registry(config.tracking_uri)
+        self._registry = RememberedRegistry(config.tracking_uri, config.cache)
         self._cache = config.cache.expanduser()
 
     async def caption(self, dataset: str, category: str) -> Caption | None:
@@ -147,7 +148,9 @@ class ScorerReplica:
             if self._scorer is None:
                 identity = await self._encoder.identity.remote()
                 config = self._config
-                registry = await asyncio.to_thread(Registry, config.tracking_uri)
+                registry = await asyncio.to_thread(
+                    RememberedRegistry, config.tracking_uri, config.cache
+                )
                 self._scorer = Scorer(registry, identity, config.cache, config.poll_seconds)
         return await asyncio.to_thread(self._scorer.open, key)
 
@@ -222,7 +225,8 @@ class Ingress:
         scorer: Handle,
     ) -> None:
         registry = Registry(config.tracking_uri)
-        poller = ChampionPoller(registry, config.poll_seconds)
+        remembered = RememberedRegistry(config.tracking_uri, config.cache)
+        poller = ChampionPoller(remembered, config.poll_seconds)
         graph = RayGraph(poller, captions, encoder, scorer)
         self._service = ScoringService(config, graph, RayMeters())
         refresh = partial(asyncio.to_thread, poller.look)
