@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from finegrain.loopback import free_ports
+from finegrain.serving.drift import FEWEST
 from finegrain.serving.examples import EXAMPLES, example_png
 from tests.operate.plant import HEAD, WORKER, plant
 from tests.operate.services import DEPLOY, Service, answers, program, running, wait_for
@@ -127,6 +128,9 @@ def test_dashboards_show_something_and_alerts_name_real_series(running_plant, pr
         re.findall(r"\bray_\w+", " ".join(r["expr"] for r in rules()["groups"][0]["rules"]))
     )
     names -= {"ray_finegrain_unusable_scores_total"}  # there after the first fault
+
+    for _ in range(FEWEST):  # of accepted parts, before drift is told
+        assert running_plant.score(f"factory/{PARTS[0]}", image).status_code == 200
 
     def missing():
         running_plant.score(f"factory/{PARTS[0]}", image)
