@@ -53,7 +53,9 @@ def network(*addresses):
                 ip("-n", name, "link", "set", device, "up")
         yield
     finally:
-        for address in addresses:
+        for number, address in enumerate(addresses):
+            with suppress(OSError):
+                ip("link", "del", f"fg-veth{number}")  # a namespace takes its end only later
             with suppress(OSError):
                 ip("netns", "del", f"finegrain-{address}")
         ip("link", "del", "fg-bridge")
