@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: setup check test-anomalib test-faults demo test lint types unit docs head mlflow \
+.PHONY: setup check test-anomalib test-faults test-operate demo test lint types unit docs head mlflow \
 	bench-overhead bench-metrics pretrain eval-backbone bench-clip serve bench-serve browser \
 	check-deploy simulate-scale fuzz test-clients
 
@@ -35,6 +35,22 @@ docs:  ## the site of docs/ in site/; then: .venv/bin/mkdocs serve
 
 test-faults: setup  ## nodes, processes, head, MLflow and disk fail during benchmarks
 	$(BIN)/python -m pytest -m "" tests/faults $(ARGS)
+
+# The system's packages need root; what is missing then is skipped, with its reason.
+PACKAGES := postgresql redis-server prometheus
+test-operate: setup .venv-manifests/.installed  ## databases, Redis and monitors of the real kind; twenty minutes
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[mlflow-server]'
+	@command -v redis-server promtool psql >/dev/null || \
+		{ apt-get update -qq && apt-get install -y -qq $(PACKAGES) >/dev/null; } || \
+		echo "$(PACKAGES): not all could be installed; what needs them is skipped"
+	.venv-manifests/bin/yamllint -c deploy/.yamllint deploy cluster.yaml
+	.venv-manifests/bin/python -m tools.check_manifests
+	$(BIN)/python -m pytest -m operate -n0 tests/operate $(ARGS)
+
+.venv-manifests/.installed: Makefile
+	$(PYTHON) -m venv .venv-manifests
+	.venv-manifests/bin/pip install --quiet 'kubernetes-validate==1.37.*' 'yamllint==1.38.*'
+	touch $@
 
 head: setup  ## a Ray head on loopback until Ctrl-C
 	$(BIN)/python jobs/head.py

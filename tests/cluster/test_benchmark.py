@@ -147,6 +147,28 @@ def test_a_run_that_ends_early_says_what_is_missing(plates, tmp_path, monkeypatc
     check_recorded_once(directory)
 
 
+def test_a_job_that_is_applied_again_runs_what_is_missing(plates, tmp_path, monkeypatch, capsys):
+    """As KubeRay does with deploy/benchmark/rayjob.yaml: the same command, whatever lies there."""
+    given = []
+
+    def noting(trials, results, *rest):
+        given.append(set(results))
+        one_after_the_other(trials, results, *rest)
+
+    directory = tmp_path / "runs" / "again"
+    new_database(directory.parent)
+    command = [*grid(plates, directory, ["padim"], [1]), "--start-or-resume"]
+    for _ in range(2):
+        assert run_here(monkeypatch, FULL, *command, runner=noting) == 0
+    assert [len(results) for results in given] == [0, 2]
+    check_recorded_once(directory)
+    other = [*grid(plates, directory, ["padim"], [2]), "--start-or-resume"]
+    assert run_here(monkeypatch, FULL, *other) == 2
+    assert "holds a benchmark with other shots; resume it as it began" in capsys.readouterr().err
+    assert run_here(monkeypatch, FULL, "--start-or-resume") == 2
+    assert "--start-or-resume needs the folder" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

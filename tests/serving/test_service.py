@@ -1,6 +1,7 @@
 """Admission, retries and deadlines of the service, on graphs made for the purpose."""
 
 import asyncio
+from dataclasses import replace
 
 import httpx
 import numpy as np
@@ -14,7 +15,7 @@ from finegrain.evaluation.figures import png
 from finegrain.serving.client import AsyncClient, Client, ScoringError
 from finegrain.serving.config import API_KEY, ServingConfig
 from finegrain.serving.http import make_app
-from finegrain.serving.messages import Refusal, ScoredImages, ServiceError
+from finegrain.serving.messages import NO_SCORE, Refusal, ScoredImages, ServiceError
 from finegrain.serving.service import ATTEMPTS, ScoringService
 from finegrain.tracking import Champion
 
@@ -76,6 +77,12 @@ class NoMeters:
         pass
 
     def drift(self, *_):
+        pass
+
+    def refused(self, *_, **__):
+        pass
+
+    def unusable(self, _category):
         pass
 
 
@@ -367,3 +374,29 @@ def test_a_server_takes_what_a_benchmark_reads():
     config = ServingConfig()
     assert (config.max_pixels, config.max_image_bytes) == (MAX_PIXELS, MAX_BYTES)
     assert config.max_image_bytes <= config.max_body_bytes
+
+
+def test_a_refused_champion_and_scores_that_are_no_numbers_are_counted():
+    noted = []
+
+    class Noting(NoMeters):
+        def refused(self, category, *, newest):
+            noted.append((category, newest))
+
+        def unusable(self, category):
+            noted.append((category, "unusable"))
+
+    class Worn(FakeGraph):
+        async def score(self, key, images, pictures):
+            scored = await super().score(key, images, pictures)
+            if self.calls == 1:
+                return replace(scored, refused="version 4 is refused: another backbone")
+            return scored if self.calls == 2 else Refusal(500, NO_SCORE, "no finite number")
+
+    scoring = ScoringService(ServingConfig(), Worn(), Noting(), sleep=no_sleep)
+    score(scoring)
+    score(scoring)
+    with pytest.raises(ServiceError, match="no finite number"):
+        score(scoring)
+    part = "folder/plate"
+    assert noted == [(part, True), (part, False), (part, "unusable")]

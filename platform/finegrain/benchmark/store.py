@@ -40,6 +40,19 @@ def create(benchmark: Benchmark, directory: Path) -> None:
     write_text(directory / BENCHMARK, benchmark.model_dump_json(indent=1) + "\n")
 
 
+def create_or_find(benchmark: Benchmark, directory: Path) -> None:
+    """Write the grid unless it stands there; ConfigError where another one does."""
+    if not (directory / BENCHMARK).exists():
+        create(benchmark, directory)
+        return
+    stored, wanted = load(directory).model_dump(), benchmark.model_dump()
+    if other := [name for name in wanted if stored[name] != wanted[name]]:
+        raise ConfigError(
+            f"{directory} holds a benchmark with other {', '.join(other)}; resume it as it began "
+            f"with --resume {directory.name}, or choose another --output"
+        )
+
+
 def load(directory: Path) -> Benchmark:
     """The grid of an existing benchmark directory."""
     try:

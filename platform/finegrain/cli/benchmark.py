@@ -32,8 +32,17 @@ def run(args: argparse.Namespace) -> int:
         uri=args.uri,
         share=Share(args.cpus_per_trial, args.gpus_per_trial),
         tell=tell,
+        start_or_resume=args.start_or_resume,
     )
     return 0 if complete else 1
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Its own."""
+    parser.add_argument(
+        "--start-or-resume", action="store_true",
+        help="where --output holds this benchmark already, run what is missing of it",
+    )  # fmt: skip
 
 
 COMMAND = Command(
@@ -46,4 +55,5 @@ COMMAND = Command(
         tracking_option("beside the output"),
         share_options(),
     ],
+    arguments,
 )

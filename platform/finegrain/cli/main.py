@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from finegrain.cli import (
     ablations,
     audit,
+    backup,
     benchmark,
     caption,
     check,
@@ -57,6 +58,8 @@ COMMANDS = (
     pretrain.COMMAND,
     exam.COMMAND,
     head.COMMAND,
+    backup.BACKUP,
+    backup.RESTORE,
 )
 DONE, INCOMPLETE, WRONG = 0, 1, 2  # exit statuses
 

@@ -7,7 +7,14 @@ from pathlib import Path
 from finegrain.benchmark.grid import Grid
 from finegrain.benchmark.plan import Benchmark, Trial, TrialResult, plan, resolve
 from finegrain.benchmark.report import report_text, result_line, write_report
-from finegrain.benchmark.store import check_new, create, load, only_driver, stored_results
+from finegrain.benchmark.store import (
+    check_new,
+    create,
+    create_or_find,
+    load,
+    only_driver,
+    stored_results,
+)
 from finegrain.benchmark.trial import failed
 from finegrain.cluster.bench import RunEndedError, run_missing
 from finegrain.cluster.connect import Share
@@ -26,26 +33,42 @@ def full_benchmark(
     uri: str | None,
     share: Share,
     tell: Tell,
+    start_or_resume: bool = False,
 ) -> bool:
-    """Start the benchmark of that grid, or resume one, with no grid; True if it is complete."""
+    """Start the benchmark of that grid, or resume one, with no grid; True if it is complete.
+
+    With `start_or_resume`, an output that holds the benchmark of that grid is resumed.
+    """
     if resume:
-        if grid.model_fields_set or output:
-            given = ", ".join([*sorted(grid.model_fields_set), *(["output"] if output else [])])
+        if grid.model_fields_set or output or start_or_resume:
+            others = {"output": output, "start_or_resume": start_or_resume}
+            given = ", ".join(
+                [*sorted(grid.model_fields_set), *(k for k, v in others.items() if v)]
+            )
             raise ConfigError(f"--resume takes the grid that the run began with; leave out {given}")
         directory = begun_folder(resume)
         return run_benchmark(load(directory), directory, share, tell, uri)
-    return begin(grid, "full_benchmark", output, uri, share, tell)[1]
+    if start_or_resume and output is None:
+        raise ConfigError("--start-or-resume needs the folder that is the same each time: --output")
+    return begin(grid, "full_benchmark", output, uri, share, tell, start_or_resume)[1]
 
 
 def begin(
-    grid: Grid, kind: str, output: Path | None, uri: str | None, share: Share, tell: Tell
+    grid: Grid,
+    kind: str,
+    output: Path | None,
+    uri: str | None,
+    share: Share,
+    tell: Tell,
+    or_resume: bool = False,
 ) -> tuple[Path, bool]:
-    """Start the benchmark of that grid; its folder, and whether it is complete."""
+    """Start the benchmark of that grid, or resume it; its folder, and whether it is complete."""
     directory = new_folder(kind, output)
-    check_new(directory)
+    if not or_resume:
+        check_new(directory)
     tell(f"Preparing the data set {grid.dataset}")
     benchmark = resolve(grid, beside=directory.parent)
-    create(benchmark, directory)
+    create_or_find(benchmark, directory) if or_resume else create(benchmark, directory)
     return directory, run_benchmark(benchmark, directory, share, tell, uri)
 
 

@@ -49,6 +49,7 @@ from finegrain.serving.scorer import Scorer, Slot
 from finegrain.serving.sensitivity import Sensitivities
 from finegrain.serving.service import ScoringService
 from finegrain.tracking import PartRuns, Registry
+from finegrain.tracking.remembered import RememberedRegistry
 
 log = logging.getLogger("ray.serve")
 Handle = DeploymentHandle[Any]
@@ -60,7 +61,7 @@ class CaptionLookup:
 
     def __init__(self, config: ServingConfig) -> None:
         self._captions = CaptionStore(config.captions)
-        self._registry = Registry(config.tracking_uri)
+        self._registry = RememberedRegistry(config.tracking_uri, config.cache)
         self._cache = config.cache.expanduser()
 
     async def caption(self, dataset: str, category: str) -> Caption | None:
@@ -152,7 +153,9 @@ class ScorerReplica:
             if self._scorer is None:
                 identity = await self._encoder.identity.remote()
                 config, loop = self._config, asyncio.get_running_loop()
-                registry = await asyncio.to_thread(Registry, config.tracking_uri)
+                registry = await asyncio.to_thread(
+                    RememberedRegistry, config.tracking_uri, config.cache
+                )
 
                 def canary(aspect: float | None) -> EncodedImages:
                     """Asked in the scorer's own threads."""
@@ -255,7 +258,8 @@ class Ingress:
         scorer: Handle,
     ) -> None:
         registry = Registry(config.tracking_uri)
-        poller = ChampionPoller(registry, config.poll_seconds)
+        remembered = RememberedRegistry(config.tracking_uri, config.cache)
+        poller = ChampionPoller(remembered, config.poll_seconds)
         graph = RayGraph(poller, captions, encoder, scorer)
         self._service = ScoringService(config, graph, RayMeters())
         refresh = partial(asyncio.to_thread, poller.look)

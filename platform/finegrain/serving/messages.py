@@ -13,6 +13,7 @@ import torch
 from finegrain.backbones import PatchTokens, RgbImage
 from finegrain.decision import Thresholds, Verdict
 
+NO_SCORE = "no_score"  # the code of a Refusal: the detector's scores are no finite numbers
 Transported = npt.NDArray[np.float16 | np.float32]
 
 

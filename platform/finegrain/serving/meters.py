@@ -25,6 +25,16 @@ class RayMeters:
             "Scores of accepted images against their calibration.",
             tag_keys=("category",),
         )
+        self._refused = metrics.Gauge(
+            "finegrain_champion_refused",
+            "Whether the newest champion is refused.",
+            tag_keys=("category",),
+        )
+        self._unusable = metrics.Counter(
+            "finegrain_unusable_scores",
+            "Requests whose scores are no finite numbers.",
+            tag_keys=("category",),
+        )
 
     def request(self, category: str, status: int, version: str) -> None:
         """Count an answered request."""
@@ -42,6 +52,14 @@ class RayMeters:
     def drift(self, category: str, deviations: float) -> None:
         """Note how far a category's accepted images lie from what its calibration expects."""
         self._drift.set(deviations, tags={"category": _ascii(category)})
+
+    def refused(self, category: str, *, newest: bool) -> None:
+        """Note whether a category's newest champion is refused, so that the one before answers."""
+        self._refused.set(int(newest), tags={"category": _ascii(category)})
+
+    def unusable(self, category: str) -> None:
+        """Count a request whose scores are no finite numbers."""
+        self._unusable.inc(tags={"category": _ascii(category)})
 
 
 def _ascii(category: str) -> str:

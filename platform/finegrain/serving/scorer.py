@@ -18,7 +18,7 @@ from finegrain.detectors import Detector
 from finegrain.errors import InputError, ScoreError, first_line
 from finegrain.serving.champions import ChampionPoller, Champions
 from finegrain.serving.config import ServingConfig
-from finegrain.serving.messages import EncodedImages, Refusal, ScoredImages
+from finegrain.serving.messages import NO_SCORE, EncodedImages, Refusal, ScoredImages
 from finegrain.serving.pictures import drawn
 from finegrain.tracking import Champion, Registry
 
@@ -149,7 +149,7 @@ class Scorer:
             verdicts = iter(_decided(loaded, encoded))
         except ScoreError as error:  # no verdict is better than a wrong one
             log.error("%s version %s: %s", slot.key, loaded.version, error)
-            return Refusal(500, "no_score", f"{slot.key} version {loaded.version}: {error}")
+            return Refusal(500, NO_SCORE, f"{slot.key} version {loaded.version}: {error}")
         images: list[Verdict | Refusal] = []
         files: list[dict[str, bytes]] = []
         for image in encoded.images:

@@ -17,7 +17,7 @@ from finegrain.serving.config import ServingConfig
 from finegrain.serving.drift import DriftWatch
 from finegrain.serving.encoder import image_refusal
 from finegrain.serving.examples import canary_png
-from finegrain.serving.messages import Refusal, ScoredImages, ServiceError
+from finegrain.serving.messages import NO_SCORE, Refusal, ScoredImages, ServiceError
 from finegrain.serving.room import Room
 from finegrain.tracking import Champion
 
@@ -75,6 +75,14 @@ class Meters(Protocol):
 
     def drift(self, category: str, deviations: float) -> None:
         """Note how far a category's accepted images lie from what its calibration expects."""
+        ...
+
+    def refused(self, category: str, *, newest: bool) -> None:
+        """Note whether a category's newest champion is refused, so that the one before answers."""
+        ...
+
+    def unusable(self, category: str) -> None:
+        """Count a request whose scores are no finite numbers."""
         ...
 
 
@@ -157,7 +165,10 @@ class ScoringService:
         with self._room.taken(len(images), pixels):
             scored = await self._in_time(lambda: self._graph.score(champion.key, images, pictures))
         if isinstance(scored, Refusal):
+            if scored.code == NO_SCORE:
+                self.meters.unusable(champion.key)
             raise ServiceError(scored)
+        self.meters.refused(champion.key, newest=scored.refused is not None)
         total_ms = 1000 * (time.perf_counter() - start)
         self._measure(scored, total_ms)
         self.meters.request(champion.key, 200, scored.version)
