@@ -33,6 +33,9 @@ def drawn(count, shift=0.0, seed=0):
 def test_a_shift_of_the_scores_is_found_from_those_that_are_accepted(shift):
     drift = DriftWatch().note("own/plate", scored(drawn(2000, shift)))
     assert drift.images == KEPT
+    watch = DriftWatch()
+    watch.note("own/plate", scored(drawn(2000, shift)))
+    assert np.median(watch.recent("own/plate")) == pytest.approx(drift.deviations, abs=0.01)
     assert drift.deviations == pytest.approx(shift, abs=0.25)
     assert bool(drift.message) == (shift == -2.5)
 

@@ -10,6 +10,7 @@ from unittest.mock import Mock
 import httpx
 import numpy as np
 import pytest
+import yaml
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from scipy import stats
@@ -30,6 +31,7 @@ from finegrain.serving.http import make_app
 from finegrain.serving.messages import ScoredImages, ServiceError
 from finegrain.serving.part_routes import part_router
 from finegrain.serving.parts import Parts
+from finegrain.serving.preview import preview
 from finegrain.serving.sensitivity import Sensitivities
 from finegrain.serving.service import ScoringService
 from finegrain.tracking import PartRuns, Registry
@@ -71,6 +73,9 @@ class Direct:
         for step in await asyncio.to_thread(lambda: list(fit_part(order, self.config))):
             yield step
 
+    async def preview(self, order):
+        return await asyncio.to_thread(preview, order, self.config)
+
 
 class Held:
     """Reaches "fitting", then waits; raises what it is given."""
@@ -88,6 +93,10 @@ class Held:
             yield Step("ready", version="1")
         finally:
             self.closed += 1
+
+    async def preview(self, _order):
+        await self.go.wait()
+        raise self.error
 
 
 class Site:
@@ -182,6 +191,50 @@ def test_photos_become_a_champion_with_the_thresholds_of_a_fit_in_python(site, t
     assert [shot.sha256 for shot in config.shots] == [shot.sha256 for shot in by_hand.shots]
     kept = site.runs.photos(site.registry.run_of(champion), tmp_path / "kept")
     assert [path.read_bytes() for path in kept] == PHOTOS[:2]
+
+
+def test_a_preview_is_what_the_fit_would_learn_and_leaves_nothing(site):
+    white = png(np.full((64, 64, 3), 255, np.uint8))
+    form = {"files": files([*PHOTOS[:3], white]), "data": {"method": "finegrained"}}
+    seen = site.ask("POST", f"{PLATE}/preview", **form).json()
+    assert [fault.partition(":")[0] for fault in seen["faults"]] == ["photo 4 is over-exposed"]
+    assert len(seen["pictures"]) == 4
+    assert site.registry.champions() == {}
+    record = yaml.safe_load(seen["caption"])
+    assert (record["category"], record["provenance"]["source"]) == ("plate", "photos")
+    record["defects"] = ["rust"]
+    form["files"].append(("caption", yaml.safe_dump(record)))
+    again = site.ask("POST", f"{PLATE}/preview", **form).json()
+    assert yaml.safe_load(again["caption"])["defects"] == ["rust"]
+    other = {"files": files(PHOTOS[:2]), "data": {"method": "patchcore"}}
+    assert site.ask("POST", f"{PLATE}/preview", **other).json() == {
+        "faults": [], "caption": None, "pictures": []
+    }  # fmt: skip
+    damaged = site.ask("POST", f"{PLATE}/preview", files=files([PHOTOS[2][:-600]]))
+    assert (damaged.status_code, "damaged" in damaged.text) == (422, True)
+
+
+def test_previews_are_few_at_once_and_end_in_time(tmp_path):
+    async def talk(http):
+        first = asyncio.create_task(http.post(f"{PLATE}/preview", files=files(PHOTOS)))
+        await asyncio.sleep(0.05)
+        second = await http.post(f"{PLATE}/preview", files=files(PHOTOS))
+        return await first, second, await http.post(f"{PLATE}/preview", files=files(PHOTOS))
+
+    site = Site(tmp_path, Held(), enrol_at_once=1, enrol_timeout_s=0.3)
+    assert [answer.status_code for answer in site.run(talk)] == [503, 429, 503]
+
+
+def test_methods_that_can_be_served_are_listed_the_usual_one_first(site):
+    listed = site.ask("GET", "/v1/methods").json()["methods"]
+    names = [method["name"] for method in listed]
+    assert names[0] == "anomalydino"
+    assert "winclip" not in names  # it needs windows
+    assert [m["name"] for m in listed if m["needs_caption"]] == ["finegrained"]
+
+
+def test_the_last_scores_of_a_part_are_told_from_thirty_on(plate):
+    assert plate.ask("GET", f"{PLATE}/scores").json() == {"deviations": [], "drift": None}
 
 
 def test_states_come_in_order_and_a_late_listener_hears_all(tmp_path):

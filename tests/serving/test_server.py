@@ -393,7 +393,7 @@ def test_a_proxy_on_the_same_machine_does_not_pass_as_it(server, tmp_path, lines
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
-def test_an_operator_enrols_a_part_corrects_it_and_takes_that_back(server):
+def test_an_operator_enrols_a_part_corrects_it_and_takes_that_back(server, http):
     from playwright.sync_api import sync_playwright
 
     def file(split, index=0, sticker=False):
@@ -426,11 +426,25 @@ def test_an_operator_enrols_a_part_corrects_it_and_takes_that_back(server):
         page.click("#shoot")
         page.click("#thumbs li:nth-child(3) button")  # a camera without a part before it
         assert page.locator("#thumbs li").count() == 2
+        page.locator("#part-method option[value=finegrained]").wait_for(state="attached")
+        page.select_option("#part-method", "finegrained")
+        page.click("#look")
+        page.locator("#seen-pictures li").nth(1).wait_for()
+        assert "provenance" in page.input_value("#part-caption")
+        page.select_option("#part-method", "anomalydino")
+        assert page.is_hidden("#part-caption")
         page.click("#enrol-start")
         page.locator("#status", has_text="is ready").wait_for()
         assert page.input_value("#category") == "own/Plate 板"
 
+        assert page.is_hidden("#drift")
+        line = [("images", ("photo", file("train", index)["buffer"])) for index in range(2, 10)]
+        for _ in range(5):
+            passing = http.post("/v1/categories/own/Plate 板/score", files=line)
+            assert passing.is_success, passing.text
         assert score(file("train")) == "Accepted"
+        page.locator("#drift-text", has_text="accepted parts score").wait_for(timeout=10000)
+        assert page.locator("#sparkline polyline").is_visible()
         assert score(file("test", sticker=True)) == "Rejected"
         page.click("#is-good")
         page.locator("#correction", has_text="Learnt: version 2").wait_for()

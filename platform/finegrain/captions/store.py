@@ -102,9 +102,14 @@ def parse_caption(content: bytes, source: str) -> Caption:
 
 def write_caption(path: Path, caption: Caption) -> None:
     """One caption as YAML that a person can edit; whole or not at all."""
+    write_text(path, caption_yaml(caption))
+
+
+def caption_yaml(caption: Caption) -> str:
+    """One caption as a person edits it."""
     record = caption.model_dump(mode="json", exclude_none=True)
     record["background"] = caption.background  # null says that the part fills the image
-    write_text(path, yaml.safe_dump(record, sort_keys=False, allow_unicode=True, width=100))
+    return yaml.safe_dump(record, sort_keys=False, allow_unicode=True, width=100)
 
 
 def faults(error: ValidationError) -> str:

@@ -67,14 +67,19 @@ class DriftWatch:
 
     def of(self, key: str) -> Drift | None:
         """The part's drift; None below FEWEST images."""
+        recent = self.recent(key)
+        return Drift(len(recent), round(median(recent), 2)) if recent else None
+
+    def recent(self, key: str) -> list[float]:
+        """The accepted images' deviations from what is expected, oldest first; or none."""
         if key not in self._seen:
-            return None
+            return []
         thresholds, deviations = self._seen[key]
         if len(deviations) < FEWEST or thresholds.scores is None:
-            return None
+            return []
         share = 1 - thresholds.scores.false_alarms(thresholds.image) / 100
         expected = float(stdtrit(thresholds.scores.freedom, share / 2))
-        return Drift(len(deviations), round(median(deviations) - expected, 2))
+        return [one - expected for one in deviations]
 
 
 def _accepted(images: Sequence[Verdict | Refusal]) -> list[float]:

@@ -17,7 +17,8 @@ from typing import Any, Literal, Protocol
 
 from finegrain.backbones import Resize
 from finegrain.decision.thresholds import FALSE_ALARMS
-from finegrain.serving.messages import Refusal, ServiceError
+from finegrain.errors import InputError
+from finegrain.serving.messages import Preview, Refusal, ServiceError
 
 log = logging.getLogger("ray.serve")
 State = Literal["received", "encoding", "fitting", "calibrating", "registering", "ready", "failed"]
@@ -81,6 +82,10 @@ class Fitter(Protocol):
         """The steps as they are reached, "ready" or "failed" at last; closing it ends the work."""
         ...
 
+    async def preview(self, order: Order) -> Preview:
+        """What is seen in the photos; InputError where one can't be read."""
+        ...
+
 
 class Enrolment:
     """One part's way from photos to a champion."""
@@ -137,6 +142,7 @@ class Enrolments:
         self._refresh = refresh
         self._known: dict[str, Enrolment] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._previews = 0  # under way
 
     def find(self, dataset: str, category: str) -> Enrolment:
         """The part's latest; ServiceError 404 where there is none."""
@@ -159,6 +165,28 @@ class Enrolments:
         if len(running) >= self._at_once:
             message = f"{len(running)} parts are being enrolled, the most at once: {running}"
             raise ServiceError(Refusal(429, "overloaded", message), retry_after=10)
+
+    async def preview(self, order: Order) -> Preview:
+        """What would be learnt from the photos.
+
+        Raises:
+            ServiceError: 429 where too many are asked for, 422 for a photo that can't be read, 503
+                where it takes too long.
+        """
+        if self._previews >= self._at_once:
+            message = f"{self._previews} previews are under way, the most at once"
+            raise ServiceError(Refusal(429, "overloaded", message), retry_after=10)
+        self._previews += 1
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._fitter.preview(order)
+        except InputError as error:
+            raise ServiceError(Refusal(422, "bad_photo", str(error))) from error
+        except TimeoutError as error:
+            message = f"no preview within {self._timeout_s:g} s; is a core free for it?"
+            raise ServiceError(Refusal(503, "timeout", message)) from error
+        finally:
+            self._previews -= 1
 
     async def begin(self, order: Order) -> Enrolment:
         """Start it; errors as for `check_free`."""

@@ -1,5 +1,6 @@
 """The fit of a part as a task of Ray: a process with resources of its own, never a replica."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -10,6 +11,9 @@ from finegrain.errors import first_line
 from finegrain.serving.config import ServingConfig
 from finegrain.serving.enrolment import Order, Step
 from finegrain.serving.fit_part import fit_part
+from finegrain.serving.messages import Preview, Refusal
+from finegrain.serving.preview import preview
+from finegrain.serving.service import ServiceError
 
 
 class RayFitter:
@@ -21,13 +25,11 @@ class RayFitter:
 
     def __init__(self, config: ServingConfig) -> None:
         self._config = config
+        share = {"num_cpus": config.enrol_cpus, "num_gpus": config.enrol_gpus, "max_retries": 0}
         self._task = ray.remote(fit_part).options(
-            num_cpus=config.enrol_cpus,
-            num_gpus=config.enrol_gpus,
-            max_retries=0,
-            num_returns="streaming",
-            name="enrolment",
+            **share, num_returns="streaming", name="enrolment"
         )
+        self._preview = ray.remote(preview).options(**share, name="preview")
 
     async def fit(self, order: Order) -> AsyncGenerator[Step, None]:
         """The steps as they are reached; closing it ends the task."""
@@ -44,3 +46,23 @@ class RayFitter:
         finally:
             if not ended:
                 ray.cancel(steps, force=True)
+
+    async def preview(self, order: Order) -> Preview:
+        """What is seen in its photos.
+
+        Raises:
+            InputError: one can't be read.
+            ServiceError: 503 where the process was lost.
+        """
+        task: Any = self._preview.remote(order, self._config)
+        try:
+            seen: Preview = await task
+        except RayTaskError as error:
+            raise error.cause from error
+        except RayError as error:
+            message = f"the preview's process was lost: {first_line(error)}"
+            raise ServiceError(Refusal(503, "lost", message)) from error
+        except asyncio.CancelledError:
+            ray.cancel(task, force=True)
+            raise
+        return seen

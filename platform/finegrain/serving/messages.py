@@ -120,3 +120,18 @@ class ScoredImages:
     score_ms: float
     batch_images: int
     thresholds: Thresholds | None = None
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What is seen in the photos.
+
+    Args:
+        faults: of photos, in words.
+        caption: as YAML, given or else made from the photos; None for a method that reads none.
+        pictures: K PNG files, each photo with its regions; none without a caption.
+    """
+
+    faults: tuple[str, ...]
+    caption: str | None = None
+    pictures: tuple[bytes, ...] = ()

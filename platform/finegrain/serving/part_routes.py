@@ -16,11 +16,14 @@ from finegrain.serving.bodies import Form, read_form
 from finegrain.serving.corrections import Box, Correction, Corrections
 from finegrain.serving.enrolment import Enrolment, checked_name
 from finegrain.serving.messages import Refusal, ServiceError
-from finegrain.serving.parts import Parts, Wish
+from finegrain.serving.parts import Parts, Wish, methods
 from finegrain.serving.schemas import (
     CategoryAnswer,
     EnrolmentAnswer,
     FeedbackAnswer,
+    MethodsAnswer,
+    PreviewAnswer,
+    ScoresAnswer,
     SensitivityAnswer,
     SensitivityWish,
 )
@@ -38,6 +41,15 @@ def _form(required: list[str], **fields: Any) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
+ENROLMENT = _form(
+    ["photos"],
+    photos=FILES,
+    caption={"type": "string", "description": "YAML; of methods that read one"},
+    method={"type": "string", "default": "anomalydino; finegrained with a caption"},
+    false_alarms={"type": "number", "default": FALSE_ALARMS},
+)
+
+
 def part_router(parts: Parts, corrections: Corrections, sensitivities: Sensitivities) -> APIRouter:
     """All of them; each needs a key that may change parts, where there are keys."""
     guarded = [Depends(check_access), Depends(check_may_change)]
@@ -45,6 +57,7 @@ def part_router(parts: Parts, corrections: Corrections, sensitivities: Sensitivi
     _add_enrolment(router, parts)
     _add_corrections(router, parts, corrections)
     _add_sensitivity(router, sensitivities)
+    _add_scores(router, parts)
     _add_moves(router, parts)
 
     @router.post("/v1/categories/{dataset}/{category:path}", include_in_schema=False)
@@ -57,29 +70,28 @@ def part_router(parts: Parts, corrections: Corrections, sensitivities: Sensitivi
 
 
 def _add_enrolment(router: APIRouter, parts: Parts) -> None:
-    @router.post(
-        PART,
-        status_code=202,
-        openapi_extra=_form(
-            ["photos"],
-            photos=FILES,
-            caption={"type": "string", "description": "YAML; of methods that read one"},
-            method={"type": "string", "default": "anomalydino; finegrained with a caption"},
-            false_alarms={"type": "number", "default": FALSE_ALARMS},
-        ),
-    )
+    @router.post(PART, status_code=202, openapi_extra=ENROLMENT)
     async def enrol(
         request: Request, dataset: str, category: str, replace: bool = False
     ) -> EnrolmentAnswer:
         """Fit a part on 1 to 8 photos of good ones; the answer says where its progress is told."""
         dataset, category = checked_name(dataset, "data set"), checked_name(category, "part")
         before = await parts.check_new(dataset, category, replace=replace)
-        form = await _form_of(request, parts)
-        method = form.texts.get("method", b"").decode(errors="replace")
-        caption, alarms = form.texts.get("caption") or None, form.texts.get("false_alarms")
-        alarms_asked = _number(alarms, FALSE_ALARMS)
-        wish = Wish(form.images, method or None, caption, alarms_asked, asked_by(request))
+        wish = await _wish_of(request, parts)
         return _begun(await parts.enrol(dataset, category, wish, before))
+
+    @router.post(f"{PART}/preview", openapi_extra=ENROLMENT)
+    async def preview(request: Request, dataset: str, category: str) -> PreviewAnswer:
+        """What an enrolment with the same form would learn: nothing is fitted or kept."""
+        dataset, category = checked_name(dataset, "data set"), checked_name(category, "part")
+        parts.service.check_room()
+        wish = await _wish_of(request, parts)
+        return PreviewAnswer.of(await parts.preview(dataset, category, wish))
+
+    @router.get("/v1/methods")
+    async def known() -> MethodsAnswer:
+        """What parts can be fitted by."""
+        return MethodsAnswer.of(methods())
 
     @router.get(
         f"{PART}/enrolment",
@@ -93,6 +105,14 @@ def _add_enrolment(router: APIRouter, parts: Parts) -> None:
         return StreamingResponse(
             _events(enrolment), media_type="text/event-stream", headers=headers
         )
+
+
+async def _wish_of(request: Request, parts: Parts) -> Wish:
+    form = await _form_of(request, parts)
+    method = form.texts.get("method", b"").decode(errors="replace")
+    caption, alarms = form.texts.get("caption") or None, form.texts.get("false_alarms")
+    asked = _number(alarms, FALSE_ALARMS)
+    return Wish(form.images, method or None, caption, asked, asked_by(request))
 
 
 def _number(text: bytes | None, default: float) -> float:
@@ -180,6 +200,15 @@ def _add_sensitivity(router: APIRouter, sensitivities: Sensitivities) -> None:
             dataset, category, wish.false_alarms, asked_by(request)
         )
         return CategoryAnswer.of(changed)
+
+
+def _add_scores(router: APIRouter, parts: Parts) -> None:
+    @router.get(f"{PART}/scores")
+    async def scores(dataset: str, category: str) -> ScoresAnswer:
+        """Of the last accepted images that this server scored, oldest first."""
+        champion = await parts.service.champion(dataset, category)
+        watch = parts.service.drift
+        return ScoresAnswer.of(watch.recent(champion.key), watch.of(champion.key))
 
 
 def _add_moves(router: APIRouter, parts: Parts) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 
@@ -11,10 +11,11 @@ from finegrain.benchmark.methods import reads_text, trial_options
 from finegrain.captions import CaptionStore
 from finegrain.captions.store import parse_caption
 from finegrain.decision.thresholds import FALSE_ALARMS, check_false_alarms
+from finegrain.detectors import DETECTORS, Detector
 from finegrain.errors import InputError
 from finegrain.serving.champions import from_registry
 from finegrain.serving.enrolment import Enrolment, Enrolments, Order
-from finegrain.serving.messages import Refusal, ServiceError
+from finegrain.serving.messages import Preview, Refusal, ServiceError
 from finegrain.serving.service import ScoringService
 from finegrain.tracking import Champion, Registry
 
@@ -34,6 +35,14 @@ class Wish:
     caption: bytes | None = None
     false_alarms: float = FALSE_ALARMS
     by: str | None = None
+
+
+def methods() -> list[tuple[str, bool]]:
+    """What a part can be fitted by here, the usual one first, and whether it needs a caption."""
+    known = [kind for kind in DETECTORS.values() if kind.windows is Detector.windows]
+    return sorted(
+        ((kind.name, kind.needs_caption) for kind in known), key=lambda found: found[0] != METHOD
+    )
 
 
 class Parts:
@@ -81,19 +90,26 @@ class Parts:
         Raises:
             ServiceError: what HTTP answers instead.
         """
+        order = await self._order(dataset, category, wish)
+        version = before.version if before else None
+        return await self.enrolments.begin(replace(order, before=version))
+
+    async def preview(self, dataset: str, category: str, wish: Wish) -> Preview:
+        """What that fit would learn; errors as for `enrol`."""
+        return await self.enrolments.preview(await self._order(dataset, category, wish))
+
+    async def _order(self, dataset: str, category: str, wish: Wish) -> Order:
         self._check_photos(wish.photos)
         method, options = await asyncio.to_thread(self._method, dataset, category, wish)
-        order = Order(
+        return Order(
             dataset,
             category,
             tuple(wish.photos),
             method,
             options,
             false_alarms=wish.false_alarms,
-            before=before.version if before else None,
             by=wish.by,
         )
-        return await self.enrolments.begin(order)
 
     async def rollback(self, dataset: str, category: str, by: str | None = None) -> Champion:
         """The champion before; ServiceError 404 or 409 where there is none."""

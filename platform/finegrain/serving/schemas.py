@@ -1,7 +1,7 @@
 """The HTTP answers, as OpenAPI shows them."""
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Literal, Self
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from finegrain.decision import Region, Verdict
 from finegrain.serving.drift import Drift
 from finegrain.serving.health import State
-from finegrain.serving.messages import Refusal, ScoredImages
+from finegrain.serving.messages import Preview, Refusal, ScoredImages
 from finegrain.serving.pictures import hue
 from finegrain.serving.sensitivity import Sensitivity
 from finegrain.tracking import Champion, Feedback
@@ -182,6 +182,53 @@ class EnrolmentAnswer(BaseModel):
     dataset: str
     category: str
     progress: str
+
+
+class PreviewAnswer(BaseModel):
+    """What would be learnt from the photos."""
+
+    faults: list[str] = Field(description="of photos, in words")
+    caption: str | None = Field(description="YAML to edit; none for a method that reads none")
+    pictures: list[str] = Field(description="PNG in base64: each photo with its regions")
+
+    @classmethod
+    def of(cls, seen: Preview) -> Self:
+        """From what was seen."""
+        pictures = [b64encode(picture).decode() for picture in seen.pictures]
+        return cls(faults=list(seen.faults), caption=seen.caption, pictures=pictures)
+
+
+class MethodAnswer(BaseModel):
+    """A detector by its name."""
+
+    name: str
+    needs_caption: bool = Field(description="one is made from the photos where none is sent")
+
+
+class MethodsAnswer(BaseModel):
+    """What parts can be fitted by, the usual one first."""
+
+    methods: list[MethodAnswer]
+
+    @classmethod
+    def of(cls, found: Sequence[tuple[str, bool]]) -> Self:
+        """From names, and whether each needs a caption."""
+        return cls(methods=[MethodAnswer(name=name, needs_caption=need) for name, need in found])
+
+
+class ScoresAnswer(BaseModel):
+    """The last accepted images of a part, at most 200; none below 30."""
+
+    deviations: list[float] = Field(
+        description="of their scores from those that the photos let expect of accepted parts"
+    )
+    drift: DriftAnswer | None
+
+    @classmethod
+    def of(cls, found: Sequence[float], drift: Drift | None) -> Self:
+        """From what was watched."""
+        shown = DriftAnswer.of(drift) if drift else None
+        return cls(deviations=[round(one, 2) for one in found], drift=shown)
 
 
 class FeedbackAnswer(Feedback):

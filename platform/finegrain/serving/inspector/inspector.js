@@ -48,12 +48,30 @@ async function changeCategory() {
   const chosen = served.find((c) => c.dataset === dataset && c.category === category);
   el("withdraw").disabled = !chosen;
   el("rollback").disabled = !chosen?.earlier.length;
-  el("drift").hidden = !chosen?.drift?.message;
-  el("drift").textContent = chosen?.drift?.message ?? "";
+  el("drift").hidden = true;
   if (!chosen) return;
   if (chosen.message) say(chosen.message);
   showSensitivity();
+  showDrift().catch((error) => say(error.message));
   await Promise.all([showExamples(dataset, category), showCaption(dataset, category)]);
+}
+
+/** The last accepted parts as a line: 0 is what the photos let expect, in the band they drift little. */
+async function showDrift() {
+  const part = el("category").value;
+  const { deviations, drift } = await (await ask(`${partUrl()}/scores`)).json();
+  if (part !== el("category").value) return;
+  el("drift").hidden = !drift;
+  if (!drift) return;
+  const band = document.createElementNS(SVG, "rect");
+  for (const [name, value] of Object.entries({ y: -1, width: 200, height: 2 })) band.setAttribute(name, value);
+  const line = document.createElementNS(SVG, "polyline");
+  const step = 200 / (deviations.length - 1);
+  line.setAttribute("points", deviations.map((one, i) => `${i * step},${Math.max(-4, Math.min(4, -one))}`).join(" "));
+  el("sparkline").replaceChildren(band, line);
+  el("drift-text").textContent = drift.message ??
+    `The last ${drift.images} accepted parts score about as the photos let expect`;
+  el("drift-text").classList.toggle("warning", Boolean(drift.message));
 }
 
 async function showExamples(dataset, category) {
@@ -125,6 +143,7 @@ async function inspect(file) {
     if (question !== latest) return;
     show(file, answer, performance.now() - start);
     say("Ready");
+    await showDrift();
   } catch (error) {
     if (question === latest) say(error.message);
   }

@@ -6,6 +6,7 @@ const STATES = { received: "Waiting for a free core", encoding: "Encoding the ph
   ready: "Ready", failed: "Failed" };
 let photos = []; // files and blobs
 let camera = null; // a MediaStream
+let madeCaption = ""; // by the last preview, for the photos that are there
 
 // --- New part
 
@@ -19,6 +20,7 @@ function addPhotos(files) {
 }
 
 function showThumbs() {
+  forgetPreview();
   for (const old of el("thumbs").querySelectorAll("img")) URL.revokeObjectURL(old.src);
   el("thumbs").replaceChildren(...photos.map((photo, place) => {
     const item = document.createElement("li");
@@ -69,19 +71,88 @@ function takePhoto() {
   canvas.toBlob((photo) => photo ? addPhotos([photo]) : tell("The camera shows nothing yet"), "image/png");
 }
 
-async function enrol(event) {
-  event.preventDefault();
+async function loadMethods() {
+  if (el("part-method").options.length) return;
+  const { methods } = await (await ask("v1/methods")).json();
+  el("part-method").replaceChildren(...methods.map((method) => {
+    const option = new Option(method.needs_caption ? `${method.name} (with a caption)` : method.name, method.name);
+    option.dataset.caption = method.needs_caption;
+    return option;
+  }));
+}
+
+const readsCaption = () => el("part-method").selectedOptions[0]?.dataset.caption === "true";
+
+/** The name that is typed, or nothing and a word about what is missing. */
+function checkedPart() {
   const name = el("part-name").value.trim();
   if (!name) return tell("Give the part a name");
   if (name.includes("/")) return tell("A name can't hold '/'");
   if (!photos.length) return tell("Add at least one photo of a good part");
+  return name;
+}
+
+function partForm() {
   const form = new FormData();
   for (const photo of photos) form.append("photos", photo, "photo");
+  form.append("method", el("part-method").value);
   const caption = el("part-caption").value;
-  if (caption.trim()) form.append("caption", caption);
+  if (readsCaption() && caption.trim()) form.append("caption", caption);
+  return form;
+}
+
+async function look() {
+  const name = checkedPart();
+  if (!name) return;
+  const before = photos;
+  forgetPreview(); // its caption may be of another name
+  el("look").disabled = true;
+  tell("Looking at the photos…");
+  try {
+    const url = `${partUrl(DATASET, name)}/preview`;
+    const seen = await (await ask(url, { method: "POST", body: partForm() })).json();
+    if (before !== photos) return tell("The photos changed: look again");
+    showPreview(seen);
+  } catch (error) {
+    tell(error.message);
+  } finally {
+    el("look").disabled = false;
+  }
+}
+
+function showPreview(seen) {
+  el("seen").hidden = false;
+  el("seen-faults").replaceChildren(...seen.faults.map((text) => {
+    const item = document.createElement("li");
+    item.textContent = text;
+    return item;
+  }));
+  el("seen-pictures").replaceChildren(...seen.pictures.map((picture, place) => {
+    const item = document.createElement("li");
+    const image = new Image();
+    image.src = `data:image/png;base64,${picture}`;
+    image.alt = `The regions of photo ${place + 1}`;
+    item.append(image);
+    return item;
+  }));
+  if (seen.caption) el("part-caption").value = madeCaption = seen.caption;
+  tell(seen.faults.length ? "Look at these photos again" : "Nothing is wrong with the photos");
+}
+
+/** What was seen belongs to other photos or another method; an edited caption stays. */
+function forgetPreview() {
+  el("seen").hidden = true;
+  if (el("part-caption").value === madeCaption) el("part-caption").value = "";
+  el("part-caption-box").hidden = !readsCaption();
+}
+
+async function enrol(event) {
+  event.preventDefault();
+  const name = checkedPart();
+  if (!name) return;
   el("enrol-start").disabled = true;
   try {
-    await ask(partUrl(DATASET, name), { method: "POST", body: form });
+    await ask(partUrl(DATASET, name), { method: "POST", body: partForm() });
     stopCamera();
     const last = await follow(DATASET, name, tell, el("enrol-progress"));
     if (last.state !== "ready") return;
@@ -89,8 +160,8 @@ async function enrol(event) {
     el("enrol").close();
     say(`${name} is ready: drop an image to score it`);
     photos = [];
-    showThumbs();
     el("enrol-form").reset();
+    showThumbs();
     tell("");
   } catch (error) {
     tell(error.message);
@@ -319,7 +390,13 @@ el("sensitivity-box").ontoggle = showSensitivity;
 
 // --- Buttons
 
-el("new-part").onclick = () => { el("enrol").showModal(); el("part-name").focus(); };
+el("new-part").onclick = () => {
+  el("enrol").showModal();
+  el("part-name").focus();
+  loadMethods().catch((error) => tell(error.message));
+};
+el("part-method").onchange = forgetPreview;
+el("look").onclick = look;
 el("enrol-close").onclick = () => el("enrol").close();
 el("enrol").onclose = stopCamera;
 el("enrol-form").onsubmit = enrol;
