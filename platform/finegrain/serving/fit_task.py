@@ -11,9 +11,8 @@ from finegrain.errors import first_line
 from finegrain.serving.config import ServingConfig
 from finegrain.serving.enrolment import Order, Step
 from finegrain.serving.fit_part import fit_part
-from finegrain.serving.messages import Preview, Refusal
+from finegrain.serving.messages import Preview, Refusal, ServiceError
 from finegrain.serving.preview import preview
-from finegrain.serving.service import ServiceError
 
 
 class RayFitter:
