@@ -18,6 +18,7 @@ from finegrain.detectors.maps import to_pixels
 from finegrain.detectors.prompt_ensemble import ensemble
 from finegrain.detectors.winclip import harmonic
 from finegrain.errors import ConfigError, InputError
+from finegrain.serving.config import ServingConfig
 from finegrain.serving.scorer import Scorer
 from tests.conftest import striped
 
@@ -83,7 +84,7 @@ def test_pooled_windows_are_means():
 
 
 def test_no_window_fits_a_grid_that_is_smaller():
-    with pytest.raises(ConfigError, match=r"window of 5 patches .* grid of \(4, 5\)"):
+    with pytest.raises(ConfigError, match=r"window of 5 patches .* grid of 4 x 5"):
         members(GRID, 5)
 
 
@@ -199,12 +200,14 @@ def test_a_trial_without_a_shot(plates, tmp_path):
 
 def test_serving_refuses_it(detector, backbone, tmp_path):
     save_detector(detector, tmp_path / "c", dataset="d", category="c", shots=[])
-    champion = SimpleNamespace(version="1", earlier=(), key="d/c")
+    champion = SimpleNamespace(version="1", earlier=(), key="d/c", false_alarms=None)
     registry = SimpleNamespace(
         champion=lambda *_: champion, fetch=lambda *_: tmp_path / "c", champions=dict
     )
     threads = torch.get_num_threads()
-    scorer = Scorer(registry, (backbone.name, backbone.weights_hash), tmp_path, poll_seconds=60)
+    config = ServingConfig(cache=tmp_path, poll_seconds=60)
+    identity = (backbone.name, backbone.weights_hash)
+    scorer = Scorer(registry, identity, lambda _: None, config)
     try:
         with pytest.raises(InputError, match="winclip needs windows"):
             scorer.open("d/c")

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from finegrain.evaluation.figures import png
+from finegrain.serving.uploads import SILENT_S
 from tests.serving.champions import PCB, PIXELS
 from tests.serving.fuzz import attack
 
@@ -97,6 +98,7 @@ def test_uploads_that_stall_hold_nobody_up(server):
             stalled.append(socket.create_connection((host, int(port))))
             stalled[-1].sendall(head)
         httpx.get(server.address + "/healthz", timeout=30).raise_for_status()  # all are in
+        time.sleep(SILENT_S)  # the last of them may be a slow camera until then
         with Probes(server.address) as probes:
             answer = httpx.post(server.address + PCB, content=PIXELS, timeout=60)
         assert answer.status_code == 200, answer.text

@@ -116,7 +116,7 @@ async def opened_again(replica):
 
 
 def test_a_category_that_was_opened_again_still_follows_its_champion(shelf, graph, monkeypatch):
-    monkeypatch.setattr(graph, "Registry", lambda _uri: shelf)
+    monkeypatch.setattr(graph, "RememberedRegistry", lambda _uri, _folder: shelf)
     config = ServingConfig(poll_seconds=0.02, cache=shelf.folder)
     replica = graph.ScorerReplica(config, EncoderHandle)
     try:
